@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the runtime needs of the CPU: the contract. runtime/arch/<cpu>/ defines it (meson's cpu_family
+// names); nothing else in the tree has an #ifdef for a CPU.
+#pragma once
+
+#include <signal.h>
+
+#include "base/base.h"
+
+// A stack that is not running: everything else of it (callee-saved registers, return address) lies on
+// the stack itself, from sp upwards, in the order struct rt_switch_frame gives.
+struct gobuf {
+	uintptr_t sp;
+};
+
+// Parks the caller in *from and continues *to. The only way to leave a stack. Returns when somebody
+// switches back, maybe on another thread.
+void rt_switch(struct gobuf *from, const struct gobuf *to);
+
+// Prepares a stack whose top is hi (16-byte aligned) so that the first switch to it enters
+// rt_goroutine_entry (sched/proc.c).
+struct gort_go_regs;
+void rt_gobuf_init(struct gobuf *b, uintptr_t hi, const struct gort_go_regs *regs);
+
+// Runs fn(arg) on the stack whose top is sp, on the same thread, and returns. Unwinders cross it.
+void rt_call_on(uintptr_t sp, void (*fn)(void *), void *arg);
+// As above, after storing the caller's stack pointer in *from with its callee-saved registers pushed
+// below the caller's frame: whoever scans from->sp upwards sees them.
+void rt_call_on_saving(struct gobuf *from, uintptr_t sp, void (*fn)(void *), void *arg);
+
+// Argument registers of one call, as gort_go's stub saves them; fn follows separately.
+struct gort_go_regs;
+size_t rt_go_regs_size(void);
+
+// What rt_switch pushed at sp of a parked stack: for unwinders and the collector.
+struct rt_parked_regs {
+	uintptr_t pc, sp;   // where the goroutine continues, its sp there
+	uintptr_t fp;       // frame pointer
+	uintptr_t saved[8]; // other callee-saved registers
+};
+void rt_parked_regs(const struct gobuf *b, struct rt_parked_regs *r);
+
+// The interrupted state in a signal handler's ucontext.
+uintptr_t rt_uc_pc(const void *uc);
+uintptr_t rt_uc_sp(const void *uc);
+uintptr_t rt_uc_fp(const void *uc);
+
+// Every general and vector register of the interrupted code lies in [*lo, *hi) of the signal frame.
+void rt_uc_bounds(const void *uc, uintptr_t *lo, uintptr_t *hi);
+
+#include "arch_inline.h" // of the CPU: rt_cpu_relax, rt_cputicks, rt_getsp, the TLS accessors

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the runtime tells a profiler, and what a profiler may ask of the runtime. The runtime never
+// calls profiler code directly: the profiler registers a table; one flags word, tested inline, says
+// which of its entries are wanted. Stable between libgort and libgort-profiler of one version.
+#pragma once
+
+#include "base/base.h"
+
+struct g;
+struct m;
+
+enum rt_hook_flag {
+	RT_HOOK_HEAP = 1u << 0,  // allocation sampling
+	RT_HOOK_BLOCK = 1u << 1,
+	RT_HOOK_MUTEX = 1u << 2,
+	RT_HOOK_THREAD = 1u << 3,
+	RT_HOOK_TRACE = 1u << 4,
+};
+extern _Atomic uint32_t rt_hook_flags;
+
+RT_INLINE bool
+rt_hooked(enum rt_hook_flag f)
+{
+	return rt_unlikely(rt_load(&rt_hook_flags) & f);
+}
+
+// All run at depth > 0 on the thread concerned unless said otherwise; none may park, call back into
+// the public interface, or stop the world.
+struct rt_hooks {
+	// An object was sampled (Poisson by bytes, rate rt_mem_profile_rate). size: rounded class size.
+	// Returns a token that malloc_freed gets back, or NULL to forget the object.
+	void *(*malloc_sampled)(void *obj, size_t size);
+	// The sweeper freed a sampled object. May run on any M, also with the world stopped.
+	void (*malloc_freed)(void *token, size_t size);
+	// Cycle boundaries for the three-slot publication of heap profiles (formats.md 3.4): mark
+	// termination with the world stopped; sweep of the cycle finished.
+	void (*heap_mark_terminated)(void);
+	void (*heap_swept)(void);
+	// A goroutine waited this many cputicks; its own stack is the current one.
+	void (*block_event)(int64_t ticks, int skip);
+	// An unlock ended others' waiting of this many ticks; the unlocker's stack is the current one.
+	void (*mutex_event)(int64_t ticks, int skip);
+	// A thread of the runtime starts (on it, before it runs goroutines) or ends.
+	void (*thread_start)(struct m *mp);
+	void (*thread_exit)(struct m *mp);
+};
+
+// Installs the table (kept, not copied; NULL removes). Flags are set separately.
+__attribute__((visibility("default"))) void rt_set_hooks(const struct rt_hooks *h);
+extern _Atomic(const struct rt_hooks *) rt_hooks;
+
+// Heap sampling: mean bytes between samples; 0 off, 1 every allocation. Go: MemProfileRate.
+extern _Atomic int64_t rt_mem_profile_rate;
+// Block: a wait of t ticks is kept with probability min(1, t/rate); 0 off.
+extern _Atomic int64_t rt_block_profile_rate; // ticks
+// Mutex: one event in so many; 0 off.
+extern _Atomic int64_t rt_mutex_profile_fraction;
+
+// ---- asked by a profiler ----
+
+struct rt_goroutine_info {
+	uint64_t goid, parentgoid;
+	int status;             // enum gstatus
+	const char *waitreason; // NULL when it does not wait
+	int64_t waitsince;      // rt_nanotime clock, 0 unknown
+	bool system, locked, is_main;
+	uintptr_t startpc, gopc;
+	const void *labels;
+	// Where to start unwinding. uc: interrupted context of a running thread (its leaf pc is exact);
+	// otherwise pc is a return address.
+	const void *uc;
+	uintptr_t pc, sp, fp, callee_saved[8];
+	uintptr_t stack_lo, stack_hi;
+};
+
+struct rt_introspect {
+	uint32_t size; // of this structure, for versions to come
+	void (*set_hooks)(const struct rt_hooks *h);
+	_Atomic uint32_t *hook_flags;
+	_Atomic int64_t *mem_profile_rate, *block_profile_rate, *mutex_profile_fraction;
+	bool (*started)(void);
+	void (*enter)(void);
+	void (*leave)(void);
+	// Async-signal-safe: bounds of the stack that holds sp if it is one of the runtime's.
+	bool (*stack_bounds)(uintptr_t sp, uintptr_t *lo, uintptr_t *hi);
+	// Async-signal-safe: labels and id of the goroutine on this thread; NULL/0 when none.
+	const void *(*labels)(void);
+	uint64_t (*goid)(void);
+	bool (*on_system_goroutine)(void);
+	void (*set_labels)(const void *labels);
+	// Per thread, for the profiler's own use; NULL on foreign threads. Async-signal-safe.
+	void **(*thread_slot)(void);
+	// Calls fn for each live goroutine. The world is stopped for the running ones, which come first;
+	// parked ones follow (with the world stopped too in this version). fn must not allocate from
+	// libc, print or park. Returns how many. The caller may be any goroutine or foreign thread.
+	int (*for_each_goroutine)(void (*fn)(const struct rt_goroutine_info *gi, void *arg), void *arg);
+	int (*num_threads)(void);
+	// Runs a full collection and waits for its sweep; on a goroutine only.
+	void (*gc)(void);
+	double (*ticks_per_second)(void);
+	int (*num_goroutine)(void);
+	// The pc of the frame that must not be shown below goroutines (rt_gostart), as [lo, hi).
+	uintptr_t entry_lo, entry_hi;
+};
+
+// Resolved weakly by libgort-profiler: absent in programs that have no runtime.
+__attribute__((visibility("default"))) const struct rt_introspect *gort_introspect(void);

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Type descriptors: what a collector and a map must know of a C type. Users never name them; the
+// macros of the other headers make one per spelling and call site.
+//
+// gort_type_of(T) finds T's descriptor by its spelling among the GORT_TYPE declarations that this
+// source file has seen; without one, arithmetic types are pointer-free, pointers are one pointer word
+// and everything else is scanned word by word. The result is cached at the call.
+#pragma once
+
+#include <gort/base.h>
+
+GORT_BEGIN_DECLS
+
+enum gort_kind {
+	GORT_KIND_INT,     // integer, bool, char, enum
+	GORT_KIND_FLOAT,   // float, double, long double
+	GORT_KIND_COMPLEX,
+	GORT_KIND_POINTER,
+	GORT_KIND_STRUCT,  // struct or array
+	GORT_KIND_UNION,
+	GORT_KIND_STRING,  // gort_string
+	GORT_KIND_SLICE,   // gort_slice
+	GORT_KIND_ANY,     // gort_any
+};
+
+enum {
+	GORT_TYPE_NOSCAN = 1,  // holds no collected pointer
+	GORT_TYPE_PRECISE = 2, // ptrs lists every word that may hold one
+	GORT_TYPE_KEY = 4,     // key_fields describes equality (GORT_KEY)
+	GORT_TYPE_SIGNED = 8,  // integer kinds
+};
+
+struct gort_key_field; // GORT_KEY; gort/map.h
+
+// Interned by libgort, immutable afterwards, alive until the process ends.
+typedef struct gort_type {
+	size_t size;    // bytes
+	uint32_t align;
+	uint8_t kind;   // enum gort_kind
+	uint8_t flags;  // GORT_TYPE_*
+	uint16_t reserved;
+	uint32_t nptrs;            // with PRECISE: entries of ptrs
+	uint32_t nkeys;            // with KEY: entries of keys
+	const uint32_t *ptrs;      // byte offsets of pointer words, ascending
+	const struct gort_key_field *keys;
+	const char *name;          // the spelling, "struct node"
+} gort_type;
+
+// One GORT_TYPE (or GORT_KEY) declaration of a source file; linked into the file's list by a
+// constructor, looked up by spelling.
+struct gort_type_decl {
+	struct gort_type_decl *next;
+	const char *name;
+	size_t size;
+	const struct gort_field *fields; // offsets and sizes that may hold pointers
+	uint32_t nfields;
+	bool is_key;                     // a GORT_KEY: fields describe equality
+};
+
+// A declared field: [offset, offset + size) counts whole. kind: of the field's type.
+struct gort_field {
+	size_t offset, size;
+	uint8_t kind; // enum gort_kind
+};
+
+static struct gort_type_decl *gort_file_types_ __attribute__((unused));
+
+// The slow half of gort_type_of: interns and caches. Thread-safe, async-signal-unsafe.
+GORT_API const gort_type *gort_type_find_(const gort_type **cache, const char *name, size_t size,
+					  size_t align, int kind, int flags,
+					  const struct gort_type_decl *decls);
+
+#ifndef __cplusplus
+struct gort_string;
+struct gort_slice;
+struct gort_any;
+
+// Class of the expression's type, by the compiler.
+#define gort_kind_of_(T)                                                                           \
+	_Generic((T *)0, struct gort_string *: GORT_KIND_STRING,                                   \
+		 struct gort_slice *: GORT_KIND_SLICE, struct gort_any *: GORT_KIND_ANY,           \
+		 float *: GORT_KIND_FLOAT, double *: GORT_KIND_FLOAT,                              \
+		 long double *: GORT_KIND_FLOAT,                                                   \
+		 default: gort_kind_by_class_(__builtin_classify_type(*(T *)0)))
+#define gort_kind_by_class_(c)                                                                     \
+	((c) == 5 || (c) == 14 ? GORT_KIND_POINTER                                                 \
+	 : (c) == 8            ? GORT_KIND_FLOAT                                                   \
+	 : (c) == 9            ? GORT_KIND_COMPLEX                                                 \
+	 : (c) == 12           ? GORT_KIND_STRUCT                                                  \
+	 : (c) == 13           ? GORT_KIND_UNION                                                   \
+			       : GORT_KIND_INT)
+
+#define gort_type_of(T)                                                                            \
+	({                                                                                         \
+		static const gort_type *gort_t_;                                                   \
+		const gort_type *gort_u_ = __atomic_load_n(&gort_t_, __ATOMIC_ACQUIRE);            \
+		if (__builtin_expect(!gort_u_, 0))                                                 \
+			gort_u_ = gort_type_find_(&gort_t_, #T, sizeof(T), _Alignof(T),            \
+						  gort_kind_of_(T), 0, gort_file_types_);          \
+		gort_u_;                                                                           \
+	})
+#endif
+
+GORT_END_DECLS

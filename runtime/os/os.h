@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the runtime needs of the operating system: the contract; the .c files beside it are Linux.
+// Sizes and addresses are multiples of the 4 KiB page unless said otherwise.
+#pragma once
+
+#include "base/base.h"
+
+// Sleeps while *addr == val, at most ns nanoseconds (negative: for ever). Spurious returns happen.
+void rt_futex_wait(_Atomic uint32_t *addr, uint32_t val, int64_t ns);
+void rt_futex_wake(_Atomic uint32_t *addr, uint32_t n);
+
+// CLOCK_MONOTONIC, nanoseconds. vDSO, async-signal-safe.
+int64_t rt_nanotime(void);
+// CLOCK_REALTIME, nanoseconds since 1970.
+int64_t rt_walltime(void);
+// CPU time of the calling thread / of the process, nanoseconds.
+int64_t rt_thread_cputime(void);
+int64_t rt_process_cputime(void);
+
+// CPUs in this process's affinity mask, at least 1.
+int rt_os_ncpu(void);
+void rt_os_yield(void);
+int rt_os_gettid(void);
+
+// Reserves address space that costs no memory until touched (PROT_READ|WRITE, NORESERVE). If the
+// kernel refuses n, halves it (down to min) until it accepts; *got is what there is. Aligned to align
+// (a power of two). NULL when even min is refused.
+void *rt_os_reserve(size_t n, size_t min, size_t align, size_t *got);
+// Zeroed memory that lives as long as the process; NULL when refused.
+void *rt_os_alloc(size_t n);
+void rt_os_free(void *p, size_t n);
+// Gives the pages back; they read as zeros afterwards.
+void rt_os_release(void *p, size_t n);
+void rt_os_hugepage(void *p, size_t n, bool on);
+
+// Persistent memory for the runtime's own structures: zeroed, 16-byte aligned (or align), never
+// freed, never from libc's malloc. Throws when the machine has none. Safe with the world stopped.
+void *rt_persistent_alloc(size_t n, size_t align, _Atomic uint64_t *stat);

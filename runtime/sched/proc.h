@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The scheduler's structures, by Go's names: G a goroutine, M an OS thread, P the right (and the
+// caches) to run goroutines; `sched` what they share. Whole picture: docs/HACKING.md.
+//
+//              rt_newproc               execute
+//     Gdead ---------------> Grunnable ---------> Grunning ---+
+//       ^                     ^  ^  ^              | |  |     |
+//       |                     |  |  +--------------+ |  |     |   gort_gosched, preemption
+//       |                     |  +---- Gwaiting <----+  |     |   rt_park; rt_ready
+//       |                     +------- Gsyscall <-------+     |   rt_entersyscall; exitsyscall0
+//       +-----------------------------------------------------+   goexit
+//
+//   Gdead      on a free list (or being set up); its stack may be reused
+//   Grunnable  on exactly one run queue, or in one P's runnext
+//   Grunning   owned by one M, m->curg; owns its stack
+//   Gsyscall   owns its stack and M but maybe no P: the P may be retaken by CAS on p->status
+//   Gwaiting   on no run queue; parked in a queue of some object (a sudog), a timer heap, ...; nobody
+//              else writes its stack: values travel in the sudog
+//
+// Lock order: an object's own lock (hchan, sema root, timers) < sched.lock < allglock. rt_ready takes
+// sched.lock only through wakep, and is called after the object's lock was released where possible.
+#pragma once
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "arch/arch.h"
+#include "base/base.h"
+#include "base/lock.h"
+#include "base/rand.h"
+#include "sched/tls.h"
+
+struct sudog;
+struct mcache;
+struct hchan;
+struct gort_timer;
+
+enum gstatus { Gidle, Grunnable, Grunning, Gsyscall, Gwaiting, Gmoribund_unused, Gdead };
+enum pstatus { Pidle, Prunning, Psyscall, Pgcstop, Pdead };
+
+// Why a goroutine waits; the text stands in tracebacks and goroutine profiles (rt_wait_reason_text).
+enum wait_reason {
+	WAIT_NONE,
+	WAIT_GC_ASSIST_MARKING,
+	WAIT_IO,
+	WAIT_CHAN_RECEIVE_NIL,
+	WAIT_CHAN_SEND_NIL,
+	WAIT_GARBAGE_COLLECTION,
+	WAIT_PANIC,
+	WAIT_SELECT,
+	WAIT_SELECT_NO_CASES,
+	WAIT_GC_ASSIST,
+	WAIT_GC_SWEEP,
+	WAIT_GC_SCAVENGE,
+	WAIT_CHAN_RECEIVE,
+	WAIT_CHAN_SEND,
+	WAIT_FINALIZER,
+	WAIT_FORCE_GC,
+	WAIT_SEMACQUIRE,
+	WAIT_SLEEP,
+	WAIT_COND,
+	WAIT_MUTEX_LOCK,
+	WAIT_RWMUTEX_RLOCK,
+	WAIT_RWMUTEX_LOCK,
+	WAIT_GC_CYCLE,
+	WAIT_GC_WORKER_IDLE,
+	WAIT_PREEMPTED,
+	WAIT_STOPPING_WORLD,
+	WAIT_WAITGROUP,
+	WAIT_REASONS
+};
+const char *rt_wait_reason_text(enum wait_reason r);
+
+struct stack {
+	uintptr_t lo, hi; // usable bytes [lo, hi); below lo lies the guard
+};
+
+struct on_exit {
+	struct on_exit *next;
+	void (*fn)(void *);
+	void *arg;
+};
+
+// Lives at the top of its stack slot (sched/stack.h), except for g0s.
+struct g {
+	struct gobuf sched;  // where it continues; valid while it does not run
+	struct stack stack;
+	struct m *m;         // the M that runs it; NULL otherwise
+	struct g *schedlink; // in a run queue, free list or list of woken goroutines
+	_Atomic uint32_t status;
+	uint8_t waitreason;  // enum wait_reason, meaningful while Gwaiting (kept afterwards)
+	bool is_system;      // the runtime's own goroutine: hidden from profiles and counts
+	bool is_main;
+	_Atomic bool preempt; // asked to yield at its next call into the runtime
+	uint64_t goid;
+	uint64_t parentgoid;
+	uintptr_t gopc;      // return address of the gort_go that made it
+	uintptr_t startpc;   // its function
+	int64_t waitsince;   // rt_nanotime when it blocked; 0 unknown
+	struct sudog *waiting;   // sudogs it waits on, in lock order (select) or one
+	struct sudog *param;     // the sudog that woke it; NULL: woken by close
+	struct m *lockedm;       // gort_lock_os_thread
+	struct on_exit *exits;   // gort_on_exit, last first
+	struct g *newg;          // between gort_go's stub and gort_go_start_
+	const void *labels;      // profiler labels (opaque here), inherited by new goroutines
+	struct g *alllink;       // next in allgs; never unlinked
+	struct hchan *waitchan;  // what it waits on, for the collector's leak detection; may be NULL
+	_Atomic uint32_t selectdone; // a select has been won: 1
+	uint32_t gcscan;         // collector: cycle in which the stack was scanned last
+	int64_t gcassistbytes;   // collector: allocation credit
+	int64_t runnable_since;  // scheduler latency sampling; 0 when not sampled
+	int64_t sleepuntil;
+	uint32_t nsudogs;
+	bool big;                // its stack is not from a standard slot
+};
+
+// What the next one to run must finish for the goroutine (or g0) that left the stack: an unlock, a
+// re-queue or a free that would be unsafe while the leaver still ran on its stack. rt_switch_finish.
+enum finish_op { FIN_NONE, FIN_UNLOCK, FIN_RUNQ, FIN_GLOBRUNQ, FIN_DEAD };
+struct finish {
+	enum finish_op op;
+	union {
+		struct rt_mutex *lock;
+		struct g *g;
+	};
+};
+
+struct m {
+	struct g *g0;        // its scheduling stack: the thread's own
+	struct g *curg;      // the user goroutine it runs
+	struct p *p;         // NULL when it has no right to run goroutines
+	struct p *nextp;     // handed over by whoever wakes it
+	struct finish fin;
+	uint64_t randstate;
+	int64_t id;
+	pid_t tid;
+	pthread_t thread;
+	bool spinning;       // looks for work without any; counted in sched.nmspinning
+	bool blocked;
+	struct g *lockedg;
+	struct rt_note park; // it sleeps here
+	struct m *alllink;   // allm; Ms are never freed
+	struct m *schedlink; // idle list
+	_Atomic uint32_t stopped; // world stop: the stop generation it has acknowledged
+	const void *stop_uc; // ucontext when stopped in the signal handler, NULL when at a poll
+	uintptr_t stop_sp;   // its sp where it stopped
+	void *sigstack;      // the alternate signal stack: [sigstack, sigstack + sigstack_size)
+	size_t sigstack_size;
+	void *prof;          // the profiler's per-thread state
+	struct g g0_storage;
+};
+
+#define RUNQ_LEN 256u
+struct p {
+	// The straight path looks at these; one line.
+	_Atomic uint32_t slow;      // != 0: every switch goes through schedule() on g0
+	_Atomic uint32_t runqhead;  // stealers CAS it
+	_Atomic uint32_t runqtail;  // owner only
+	uint32_t schedtick;         // +1 for each goroutine run that does not inherit its time slice
+	_Atomic(struct g *) runnext;
+	struct mcache *mcache;
+	_Atomic uint32_t status;
+	int32_t id;
+	struct m *m;
+
+	_Atomic(struct g *) runq[RUNQ_LEN] RT_HOT_LINE;
+
+	struct g *gfree;            // dead goroutines with their stacks, LIFO
+	uint32_t ngfree;
+	struct sudog *sudogcache;
+	uint32_t nsudogcache;
+	uint32_t syscalltick;
+	struct p *link;             // idle list
+	uint64_t randstate;
+
+	// Timers of the goroutines that slept here. timers.c.
+	struct rt_mutex timerslock RT_HOT_LINE;
+	struct gort_timer **timers;  // a 4-ary heap by when
+	uint32_t ntimers, captimers;
+	_Atomic int64_t timer0when;  // when of timers[0]; 0: none. Read without the lock.
+
+	void *gcw;                  // collector: this P's work buffers
+	void *pool;                 // sync.Pool's private storage
+} RT_HOT_LINE;
+
+struct g_queue {
+	struct g *head, *tail;
+};
+
+extern struct schedt {
+	struct rt_mutex lock;
+	// Under lock.
+	struct m *midle;
+	int32_t nmidle;
+	int32_t mcount;       // Ms made
+	struct p *pidle;
+	struct g_queue runq;  // the global queue
+	struct g *gfree;      // dead goroutines given back by Ps
+	int32_t ngfree;
+	// Written under lock, read without as a hint.
+	_Atomic int32_t npidle;
+	_Atomic int32_t runqsize;
+	// Atomic.
+	_Atomic int32_t nmspinning RT_HOT_LINE;
+	_Atomic uint32_t needspinning;
+	_Atomic uint64_t goidgen;
+	_Atomic int32_t ngsys;      // goroutines with is_system
+	_Atomic int32_t ngcount;    // goroutines that are not Gdead
+	_Atomic uint32_t gcwaiting; // a stop is wanted or in force
+	_Atomic bool dying;         // app returned or a panic is under way: nothing new is scheduled
+	int64_t lastpoll;
+	int64_t start_ns;           // rt_nanotime at initialisation
+	// The stop in force (sched/stw.c).
+	_Atomic int32_t stopwait;   // Ps not stopped yet
+	struct rt_note stopnote;
+	_Atomic uint32_t stopgen;   // futex word: Ms stopped in place wait for it to change
+} sched;
+
+extern struct p **allp;          // gomaxprocs of them in use; grows only, under a world stop
+extern int32_t gomaxprocs;
+extern _Atomic(struct m *) allm; // push-only list
+extern _Atomic(struct g *) allgs; // push-only list through alllink; includes dead ones
+extern struct m m0;
+extern _Atomic bool rt_started;  // gort_run has set up the runtime
+
+// ---- what other parts of the runtime call; all at depth > 0 ----
+
+// Blocks the current goroutine. lock (may be NULL) is released once the goroutine is off its stack,
+// so whoever finds it in a queue under that lock may rt_ready it at once. Returns when readied.
+// Must be called at depth 1 exactly, on a goroutine. Never with another runtime lock held.
+void rt_park(struct rt_mutex *lock, enum wait_reason reason);
+
+// Makes a parked goroutine runnable: runs next on this P. The caller must be the only one entitled
+// to (it took the goroutine out of the queue it waited in).
+void rt_ready(struct g *gp);
+// Readies a list linked by schedlink; one wakeup decision for all.
+void rt_ready_list(struct g *head);
+
+// Puts the current goroutine at the tail of its P's queue and runs others.
+void rt_gosched(void);
+
+// Runs fn(arg) on the M's g0, with the goroutine's registers saved where the collector finds them.
+// On g0 already: a plain call. fn must not park.
+void rt_systemstack(void (*fn)(void *), void *arg);
+
+// Starts a runtime-internal goroutine running fn(arg) (hidden from profiles, not counted).
+struct g *rt_newproc_system(void (*fn)(void *), void *arg);
+
+// The only way to change a goroutine's status; throws when it is not old.
+void rt_casgstatus(struct g *gp, enum gstatus old, enum gstatus new);
+RT_INLINE enum gstatus
+rt_gstatus(const struct g *gp)
+{
+	return (enum gstatus)atomic_load_explicit(&gp->status, memory_order_acquire);
+}
+
+// The world (sched/stw.c). stop: after it returns no user code runs, no other M holds a P or a
+// runtime lock, and until rt_start_world the caller may read and write what belongs to others.
+// Neither libc's malloc nor stdio may be called in between. Caller: on g0 (rt_systemstack) or on a
+// goroutine at depth 1. reason is for logs.
+void rt_stop_world(const char *reason);
+void rt_start_world(void);
+bool rt_world_stopped(void);
+
+// Calls fn for every goroutine that is not dead. World stopped, or accept one that changes under you.
+void rt_for_each_g(void (*fn)(struct g *gp, void *arg), void *arg);
+
+// Bounds of the live part of gp's stack. World stopped or gp parked and claimed. For the current
+// goroutine (inside rt_systemstack) and for those stopped in a handler it is [sp - 128, hi).
+void rt_g_live_stack(struct g *gp, uintptr_t *lo, uintptr_t *hi);
+
+// P-local work: acquires nothing; valid until the next park.
+RT_INLINE struct p *
+rt_getp(void)
+{
+	return rt_getm()->p;
+}
+
+struct sudog *rt_acquire_sudog(void);
+void rt_release_sudog(struct sudog *sg);
+
+int rt_ngoroutines(void);
+// Wakes an idle P if there is one and nobody spins already.
+void rt_wakep(void);
+// Starts idle Ms for idle Ps where there is work, at most one; used after making work visible.
+
+#define RT_NEVER INT64_MAX

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The words each thread keeps for itself, and the depth that tells runtime code from user code.
+//
+// Depth. A thread is *inside the runtime* while rt_tls.depth > 0. Whatever takes a runtime lock,
+// touches its P or switches stacks is inside; user code, callbacks, hash functions and finalizers run
+// at depth 0. A thread at depth 0 may be stopped by a signal between any two instructions, so:
+//   - at depth 0 nothing of the runtime may be half done, no runtime lock held;
+//   - at depth > 0 the handler only sets RT_DEPTH_PENDING, and rt_leave honours it on the way out;
+//   - a goroutine switches at depth exactly 1: the depth word belongs to the thread, so every resumed
+//     goroutine finds the 1 that its own way out will take back.
+// Every public function that is not trivially pure is `rt_enter(); ... rt_leave();`, and panics count
+// as a way out (rt_panic leaves for good).
+#pragma once
+
+#include "arch/arch.h"
+#include "base/base.h"
+
+struct g;
+struct m;
+struct p;
+
+struct rt_tls {
+	struct g *g;   // the goroutine, or g0, that runs; NULL on a thread the runtime does not know
+	struct m *m;   // this thread
+	int32_t depth; // low 31 bits: nesting; sign bit: a signal asks for rt_leave_slow
+	int32_t spare;
+};
+#define RT_DEPTH_PENDING INT32_MIN
+
+extern _Thread_local struct rt_tls rt_tls __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+RT_INLINE struct g *
+rt_getg(void)
+{
+	return (struct g *)RT_TLS_READ(offsetof(struct rt_tls, g));
+}
+
+RT_INLINE struct m *
+rt_getm(void)
+{
+	return (struct m *)RT_TLS_READ(offsetof(struct rt_tls, m));
+}
+
+RT_INLINE void
+rt_setg(struct g *gp)
+{
+	RT_TLS_WRITE(offsetof(struct rt_tls, g), gp);
+}
+
+RT_INLINE void
+rt_enter(void)
+{
+	RT_TLS_INC32(offsetof(struct rt_tls, depth));
+}
+
+void rt_leave_slow(void);
+
+RT_INLINE void
+rt_leave(void)
+{
+	if (rt_unlikely(RT_TLS_DEC32_NEGATIVE(offsetof(struct rt_tls, depth))))
+		rt_leave_slow();
+}
+
+// The nesting alone. For assertions and signal handlers.
+RT_INLINE int32_t
+rt_depth(void)
+{
+	return (int32_t)((uint32_t)RT_TLS_READ(offsetof(struct rt_tls, depth)) & 0x7fffffffu);
+}
