@@ -30,6 +30,23 @@ rt_signal_m(struct m *mp)
 		syscall(SYS_tgkill, getpid(), mp->tid, SIGURG);
 }
 
+// Depth 0: between two instructions of user code, no lock of the runtime held; a P, or detached.
+static void
+interrupt_user_code(struct m *mp, void *uc)
+{
+	struct g *gp = mp->curg;
+	bool pending = mp->p == NULL;
+	rt_tls_set_depth(1);
+	if (rt_load(&sched.gcwaiting))
+		rt_stop_here(uc);
+	if (mp->p && gp && rt_load(&gp->preempt)) {
+		pending = true; // at its next call into the runtime
+		if (rt_load(&gp->detach) && rt_detach(mp))
+			rt_store(&gp->detach, false);
+	}
+	rt_tls_set_depth(pending ? RT_DEPTH_PENDING : 0);
+}
+
 static void
 on_stop(int sig, siginfo_t *si, void *uc)
 {
@@ -37,16 +54,12 @@ on_stop(int sig, siginfo_t *si, void *uc)
 	(void)si;
 	int saved = errno;
 	struct m *mp = rt_getm();
-	if (mp && rt_depth() > 0) {
-		rt_tls_note_request();
-	} else if (mp && mp->p) {
-		// Depth 0: between two instructions of user code, no lock of the runtime held.
-		rt_tls_set_depth(1);
-		if (rt_load(&sched.gcwaiting))
-			rt_stop_here(uc);
-		rt_tls_set_depth(0);
-		if (mp->curg && rt_load(&mp->curg->preempt))
-			rt_tls_note_request(); // at its next call into the runtime
+	if (mp) {
+		rt_store(&mp->nsignals, rt_load(&mp->nsignals) + 1);
+		if (rt_depth() > 0)
+			rt_tls_note_request();
+		else if (mp->p || mp->detached)
+			interrupt_user_code(mp, uc);
 	}
 	errno = saved;
 }
