@@ -66,6 +66,9 @@ void rt_signal_m(struct m *mp);
 // ---- sysmon.c ----
 void rt_sysmon_start(void);
 
+// ---- schedtrace.c ----
+void rt_schedtrace(int64_t now);
+
 // ---- timer.c ----
 // Runs what is due on pp; returns when the next one is (0: none).
 int64_t rt_timers_run(struct p *pp, int64_t *now);

@@ -100,6 +100,18 @@ on_fault(int sig, siginfo_t *si, void *uc)
 	rt_panic_end(uc);
 }
 
+// SIGQUIT: what every goroutine does, then the end.
+static void
+on_quit(int sig, siginfo_t *si, void *uc)
+{
+	(void)sig;
+	struct m *mp = rt_getm();
+	rt_panic_begin();
+	rt_printf("SIGQUIT: quit\nPC=0x%lx m=%ld sigcode=%d\n\n", rt_uc_pc(uc), mp ? mp->id : 0,
+		  si->si_code);
+	rt_dump_end(uc);
+}
+
 static void
 install(int sig, void (*fn)(int, siginfo_t *, void *), bool keep_existing)
 {
@@ -118,6 +130,7 @@ void
 rt_siginit(void)
 {
 	install(SIGURG, on_stop, false);
+	install(SIGQUIT, on_quit, true);
 #if !RT_ASAN && !RT_TSAN
 	// The sanitizers report faults themselves, with more to say.
 	install(SIGSEGV, on_fault, true);

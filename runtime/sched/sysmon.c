@@ -21,6 +21,7 @@
 #define IDLE_ROUNDS 50
 #define SLICE_NS 10000000 // Go: forcePreemptNS
 #define GRACE_NS 1000000   // from asking to detaching
+#define RECHECK_NS 1000000000
 #define MAX_WATCHED 1024
 
 static struct {
@@ -119,8 +120,17 @@ sleep_until_busy(void)
 		rt_store(&sched.sysmonwait, true);
 	}
 	rt_unlock(&sched.lock);
-	if (idle)
-		rt_note_sleep(&sched.sysmonnote);
+	if (!idle)
+		return;
+	// With a trace due in between, and in any case now and then: a foreign thread's end may have
+	// turned a wait into a deadlock.
+	int64_t ns = rt_debug.schedtrace > 0 ? (int64_t)rt_debug.schedtrace * 1000000 : RECHECK_NS;
+	if (rt_note_sleep_for(&sched.sysmonnote, ns))
+		return;
+	rt_lock(&sched.lock);
+	rt_store(&sched.sysmonwait, false);
+	rt_checkdead_locked();
+	rt_unlock(&sched.lock);
 }
 
 static void *
@@ -139,7 +149,10 @@ sysmon(void *arg)
 			idle = 0;
 			sleep = MIN_SLEEP_NS;
 		}
-		if (retake(rt_nanotime()) > 0) {
+		int64_t now = rt_nanotime();
+		if (rt_debug.schedtrace > 0)
+			rt_schedtrace(now);
+		if (retake(now) > 0) {
 			idle = 0;
 			sleep = MIN_SLEEP_NS;
 		} else {
