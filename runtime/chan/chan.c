@@ -59,6 +59,7 @@ rt_block_event(int64_t t0, int64_t releasetime, int skip)
 	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
 	if (h && h->block_event && releasetime > t0)
 		h->block_event(releasetime - t0, skip);
+	RT_KEEP_FRAME();
 }
 
 gort_chan *
@@ -98,7 +99,7 @@ block_for_ever(enum wait_reason why)
 
 // Waits on q with c->lock held; returns, without it, when the waker is done. elem: the value to send,
 // or where a received one goes. The sudog is the caller's to release.
-static struct sudog *
+static RT_NOINLINE struct sudog *
 parkwait(struct hchan *c, struct waitq *q, const void *send, void *recv, enum wait_reason why)
 {
 	struct sudog *sg = rt_chan_sudog(c, send ? (void *)send : recv, false);
@@ -113,7 +114,7 @@ parkwait(struct hchan *c, struct waitq *q, const void *send, void *recv, enum wa
 	rt_park(&c->lock, why);
 	gp->waitchan = NULL;
 	if (rt_unlikely(t0 != 0))
-		rt_block_event(t0, sg->releasetime, 3);
+		rt_block_event(t0, sg->releasetime, 3); // parkwait, send_wait or recv_wait: hidden
 	return sg;
 }
 

@@ -344,7 +344,8 @@ rt_chan_wake(struct sudog *sg, bool success)
 	rt_ready(gp);
 }
 
-// Tells the profiler how long the current goroutine waited; t0: cputicks when it began.
+// Tells the profiler how long the current goroutine waited; t0: cputicks when it began. skip: frames to
+// hide, this one included.
 void rt_block_event(int64_t t0, int64_t releasetime, int skip);
 
 _Noreturn void rt_chan_panic_closed(void);

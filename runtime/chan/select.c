@@ -326,7 +326,7 @@ finish_case(const struct selection *s, struct g *gp, struct sudog *won)
 }
 
 // Steps 4 and 5. All locks held.
-static int
+RT_INLINE int
 select_wait(const struct selection *s, const uint16_t *order)
 {
 	struct g *gp = rt_getg();
@@ -339,7 +339,7 @@ select_wait(const struct selection *s, const uint16_t *order)
 
 	struct sudog *won = gp->param;
 	if (t0 != 0)
-		rt_block_event(t0, won->releasetime, 3);
+		rt_block_event(t0, won->releasetime, 3); // select_locked, select_few or _many: hidden
 	dequeue_losers(s, gp, won);
 	return finish_case(s, gp, won);
 }
@@ -379,7 +379,9 @@ static RT_NOINLINE int
 select_few(struct selection *s)
 {
 	uint16_t order[PEEK_CASES];
-	return select_locked(s, order);
+	int i = select_locked(s, order);
+	RT_KEEP_FRAME();
+	return i;
 }
 
 static RT_NOINLINE int
@@ -391,7 +393,9 @@ select_many(struct selection *s)
 		note_case(s, i);
 	if (s->nchans == 0 && s->dflt < 0)
 		block_without_cases();
-	return select_locked(s, rt_mallocgc_noscan((size_t)s->n * sizeof(uint16_t)));
+	int i = select_locked(s, rt_mallocgc_noscan((size_t)s->n * sizeof(uint16_t)));
+	RT_KEEP_FRAME();
+	return i;
 }
 
 int

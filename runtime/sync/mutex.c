@@ -89,7 +89,7 @@ take_over(gort_mutex *m, int32_t old, const struct attempt *a)
 	__atomic_fetch_add(&m->state, delta, __ATOMIC_ACQUIRE);
 }
 
-static void
+RT_INLINE void
 lock_slow(gort_mutex *m)
 {
 	struct attempt a = {0};
@@ -137,19 +137,19 @@ gort_mutex_try_lock_slow_(gort_mutex *m)
 }
 
 // state: the word as our unlock left it, locked cleared.
-static void
+RT_INLINE void
 unlock_slow(gort_mutex *m, int32_t state)
 {
 	if (rt_unlikely(!((state + LOCKED) & LOCKED)))
 		rt_fatal("sync: unlock of unlocked mutex");
 	if (state & STARVING) {
-		rt_semrelease(&m->sema, true, 2);
+		rt_semrelease(&m->sema, true, 1);
 		return;
 	}
 	// Nobody to wake, or somebody is awake, or has it already and will come by here.
 	while (state >> WAITER_SHIFT != 0 && !(state & (LOCKED | WOKEN | STARVING))) {
 		if (cas(m, &state, (state - WAITER) | WOKEN)) {
-			rt_semrelease(&m->sema, false, 2);
+			rt_semrelease(&m->sema, false, 1);
 			return;
 		}
 	}

@@ -33,7 +33,7 @@ gort_waitgroup_add_slow_(gort_waitgroup *wg, int32_t n, uint64_t state)
 	__atomic_store_n(&wg->state, 0, __ATOMIC_RELAXED);
 	rt_enter();
 	for (; waiters != 0; waiters--)
-		rt_semrelease(&wg->sema, false, 2);
+		rt_semrelease(&wg->sema, false, 1);
 	rt_leave();
 }
 
