@@ -43,7 +43,7 @@ sleeper(int us)
 {
 	int64_t t = gort_nanotime();
 	gort_sleep(us * GORT_MICROSECOND);
-	check(gort_nanotime() - t >= us * GORT_MICROSECOND);
+	STRESS_CHECK(gort_nanotime() - t >= us * GORT_MICROSECOND, "%d us", us);
 	done();
 }
 
@@ -73,7 +73,7 @@ raw_call(void)
 	int64_t t = gort_nanotime();
 	long ns = 15000000;
 	short_nap(&ns);
-	check(gort_nanotime() - t >= ns);
+	STRESS_CHECK(gort_nanotime() - t >= ns, "%ld ns", ns);
 	done();
 }
 
@@ -87,7 +87,7 @@ locked(int n)
 			gort_sleep(1000);
 		else
 			gort_gosched();
-		check(pthread_equal(me, pthread_self()));
+		STRESS_CHECK(pthread_equal(me, pthread_self()), "moved");
 	}
 	gort_unlock_os_thread();
 	done();
@@ -116,7 +116,7 @@ foreign(void *arg)
 }
 
 static void
-start_one(uint64_t r)
+start_one(uint32_t r)
 {
 	atomic_fetch_add(&started, 1);
 	switch (r % 8) {
@@ -143,7 +143,7 @@ start_one(uint64_t r)
 		break;
 	case 7: {
 		pthread_t t;
-		check(pthread_create(&t, NULL, foreign, NULL) == 0);
+		STRESS_CHECK(pthread_create(&t, NULL, foreign, NULL) == 0, "no thread");
 		pthread_detach(t);
 		break;
 	}
@@ -153,18 +153,18 @@ start_one(uint64_t r)
 static int
 app(int argc, char **argv)
 {
-	stress_begin(argc, argv, 2);
-	uint64_t rng = stress_seed | 1;
-	while (!stress_over()) {
+	stress_begin(argc, argv);
+	struct rng rng = rng_for(0);
+	while (stress_time_left()) {
 		atomic_store(&stop_loops, false);
 		for (int i = 0; i < 2; i++) {
 			atomic_fetch_add(&started, 1);
 			gort_go(loop);
 		}
 		for (int i = 0; i < 40; i++)
-			start_one(stress_rand(&rng));
-		gort_maxprocs(1 + (int)(stress_rand(&rng) % 4));
-		gort_sleep((int64_t)(stress_rand(&rng) % 5000000));
+			start_one(rng_below(&rng, 1u << 20));
+		gort_maxprocs(1 + (int)(rng_below(&rng, 4)));
+		gort_sleep(rng_below(&rng, 5000000));
 		atomic_store(&stop_loops, true);
 		while (atomic_load(&ended) != atomic_load(&started))
 			gort_sleep(200 * GORT_MICROSECOND);
