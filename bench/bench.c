@@ -127,7 +127,7 @@ print_value(double x, const char *unit)
 	static const struct {
 		double from;
 		int width, decimals;
-	} forms[] = {{999.95, 10, 0},   {99.995, 12, 1},	{9.9995, 13, 2},     {0.99995, 14, 3},
+	} forms[] = {{999.95, 10, 0},	{99.995, 12, 1},    {9.9995, 13, 2},	 {0.99995, 14, 3},
 		     {0.099995, 15, 4}, {0.0099995, 16, 5}, {0.00099995, 17, 6}, {0, 18, 7}};
 	double a = fabs(x);
 	size_t i = 0;
@@ -139,7 +139,8 @@ print_value(double x, const char *unit)
 static int
 by_unit(const void *a, const void *b)
 {
-	return strcmp(((const struct bench_metric *)a)->unit, ((const struct bench_metric *)b)->unit);
+	return strcmp(((const struct bench_metric *)a)->unit,
+		      ((const struct bench_metric *)b)->unit);
 }
 
 static const char *
@@ -175,7 +176,8 @@ print_result(struct bench *b, int procs)
 	if (v != 0)
 		print_value(v, "ns/op");
 	if (b->bytes_per_op > 0 && b->elapsed_ns > 0)
-		printf("\t%7.2f MB/s", (double)b->bytes_per_op * (double)b->n / 1e6 / ((double)b->elapsed_ns / 1e9));
+		printf("\t%7.2f MB/s", (double)b->bytes_per_op * (double)b->n / 1e6 /
+					       ((double)b->elapsed_ns / 1e9));
 	qsort(b->metrics, (size_t)b->nmetrics, sizeof *b->metrics, by_unit);
 	for (int i = 0; i < b->nmetrics; i++)
 		print_value(b->metrics[i].value, b->metrics[i].unit);
@@ -253,8 +255,8 @@ bench_next_grain(struct bench_pb *pb)
 }
 
 static void
-run_body(struct bench *b, void (*body)(struct bench_pb *, void *), void *arg, _Atomic int64_t *taken,
-	 int64_t grain)
+run_body(struct bench *b, void (*body)(struct bench_pb *, void *), void *arg,
+	 _Atomic int64_t *taken, int64_t grain)
 {
 	struct bench_pb pb = {.b = b, .taken = taken, .grain = grain};
 	body(&pb, arg);
@@ -485,7 +487,8 @@ parse_options(int argc, char **argv)
 		}
 		const char *value = a[n] == '=' ? a + n + 1 : ++i < argc ? argv[i] : NULL;
 		if (!value || !set_option(name, value)) {
-			fprintf(stderr, "invalid value \"%s\" for flag -%s\n", value ? value : "", name);
+			fprintf(stderr, "invalid value \"%s\" for flag -%s\n", value ? value : "",
+				name);
 			return false;
 		}
 	}
@@ -543,7 +546,8 @@ measure_width(const bench_case *cases, size_t ncases)
 	char name[128];
 	for (size_t i = 0; i < ncases; i++) {
 		for (int k = 0; k < opt.ncpus; k++) {
-			int n = (int)strlen(full_name(name, sizeof name, cases[i].name, opt.cpus[k]));
+			int n = (int)strlen(
+				full_name(name, sizeof name, cases[i].name, opt.cpus[k]));
 			if (wanted(&cases[i]) && n > opt.width)
 				opt.width = n;
 		}
@@ -560,8 +564,9 @@ bench_main(int argc, char **argv, const char *pkg, const bench_case *cases, size
 		return 0;
 	}
 	if (!parse_options(argc, argv)) {
-		fprintf(stderr, "usage: %s [-bench REGEX] [-list REGEX] [-benchtime 200ms|10x] [-count N]"
-				" [-cpu 1,2] [-benchmem]\n",
+		fprintf(stderr,
+			"usage: %s [-bench REGEX] [-list REGEX] [-benchtime 200ms|10x] [-count N]"
+			" [-cpu 1,2] [-benchmem]\n",
 			argv[0]);
 		return 2;
 	}

@@ -81,7 +81,8 @@ int bench_main(int argc, char **argv, const char *pkg, const bench_case *cases, 
 #define BENCH_MAIN(pkg, cases, child)                                                              \
 	static int app(int argc, char **argv)                                                      \
 	{                                                                                          \
-		return bench_main(argc, argv, pkg, cases, sizeof(cases) / sizeof(*(cases)), child); \
+		return bench_main(argc, argv, pkg, cases, sizeof(cases) / sizeof(*(cases)),        \
+				  child);                                                          \
 	}                                                                                          \
 	GORT_MAIN(app)
 
@@ -90,7 +91,7 @@ int bench_main(int argc, char **argv, const char *pkg, const bench_case *cases, 
 #define BENCH_NOINLINE __attribute__((noinline))
 
 // Small helpers that several programs share; the generators are those of peers/go.
-int64_t bench_cputime(void);          // of this process, user and system, nanoseconds
+int64_t bench_cputime(void); // of this process, user and system, nanoseconds
 int64_t bench_quantile(int64_t *v, int64_t n, double q); // v must be sorted
 void bench_sort(int64_t *v, int64_t n);
 double bench_median(double *v, int n); // sorts v

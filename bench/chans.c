@@ -143,8 +143,9 @@ select_8_ready(struct bench *b)
 	}
 	for (int64_t i = 0; i < b->n; i++) {
 		int64_t v;
-		gort_select_case cs[] = {GORT_RECV(c[0], &v), GORT_RECV(c[1], &v), GORT_RECV(c[2], &v),
-					 GORT_RECV(c[3], &v), GORT_RECV(c[4], &v), GORT_RECV(c[5], &v),
+		gort_select_case cs[] = {GORT_RECV(c[0], &v), GORT_RECV(c[1], &v),
+					 GORT_RECV(c[2], &v), GORT_RECV(c[3], &v),
+					 GORT_RECV(c[4], &v), GORT_RECV(c[5], &v),
 					 GORT_RECV(c[6], &v), GORT_RECV(c[7], &v)};
 		gort_send(int64_t, c[gort_select(cs, 8)], v);
 	}
@@ -178,9 +179,10 @@ select_8_not_ready(struct bench *b)
 	for (int i = 0; i < 8; i++)
 		c[i] = gort_make_chan(int64_t, 0);
 	for (int64_t i = 0; i < b->n; i++) {
-		gort_select_case cs[] = {GORT_RECV(c[0], NULL), GORT_RECV(c[1], NULL), GORT_RECV(c[2], NULL),
-					 GORT_RECV(c[3], NULL), GORT_RECV(c[4], NULL), GORT_RECV(c[5], NULL),
-					 GORT_RECV(c[6], NULL), GORT_RECV(c[7], NULL), GORT_DEFAULT};
+		gort_select_case cs[] = {
+			GORT_RECV(c[0], NULL), GORT_RECV(c[1], NULL), GORT_RECV(c[2], NULL),
+			GORT_RECV(c[3], NULL), GORT_RECV(c[4], NULL), GORT_RECV(c[5], NULL),
+			GORT_RECV(c[6], NULL), GORT_RECV(c[7], NULL), GORT_DEFAULT};
 		gort_select(cs, 9);
 	}
 }
@@ -217,8 +219,9 @@ answer_8(gort_chan **c, gort_chan *back)
 {
 	int64_t v = 0;
 	while (v >= 0) {
-		gort_select_case cs[] = {GORT_RECV(c[0], &v), GORT_RECV(c[1], &v), GORT_RECV(c[2], &v),
-					 GORT_RECV(c[3], &v), GORT_RECV(c[4], &v), GORT_RECV(c[5], &v),
+		gort_select_case cs[] = {GORT_RECV(c[0], &v), GORT_RECV(c[1], &v),
+					 GORT_RECV(c[2], &v), GORT_RECV(c[3], &v),
+					 GORT_RECV(c[4], &v), GORT_RECV(c[5], &v),
 					 GORT_RECV(c[6], &v), GORT_RECV(c[7], &v)};
 		gort_select(cs, 8);
 		gort_send(int64_t, back, v);

@@ -115,8 +115,8 @@ report_trees(int64_t (*run)(int), int64_t want)
 	int64_t ns = gort_nanotime() - t;
 	if (s > want || (s < want && run == binary_trees))
 		gort_panic("the trees have %" PRId64 " nodes", s);
-	printf("%" PRId64 " ns/run %" PRId64 " cpu-ns/run %u gcs %" PRIu64 " pause-max-ns\n", ns, bench_cputime(),
-	       gc_runs(), max_pause());
+	printf("%" PRId64 " ns/run %" PRId64 " cpu-ns/run %u gcs %" PRIu64 " pause-max-ns\n", ns,
+	       bench_cputime(), gc_runs(), max_pause());
 }
 
 // ---- a graph of n nodes of 64 bytes with two pointers each ----
@@ -155,8 +155,8 @@ force_gc(int k)
 	}
 	int64_t c1 = bench_cputime();
 	bench_sort(ns, k);
-	printf("%" PRId64 " ns/gc %" PRIu64 " pause-max-ns %" PRId64 " cpu-ns/gc\n", ns[k / 2], max_pause(),
-	       (c1 - c0) / k);
+	printf("%" PRId64 " ns/gc %" PRIu64 " pause-max-ns %" PRId64 " cpu-ns/gc\n", ns[k / 2],
+	       max_pause(), (c1 - c0) / k);
 }
 
 BENCH_NOINLINE static void
@@ -216,11 +216,12 @@ paced(int64_t n, int64_t period, void (*op)(int64_t i, void *arg), void *arg)
 	}
 	bench_sort(lat, n);
 	bench_sort(srv, n);
-	printf("%" PRId64 " p50-ns %" PRId64 " p99-ns %" PRId64 " p99.9-ns %" PRId64 " p99.99-ns %" PRId64 " max-ns ",
-	       bench_quantile(lat, n, .5), bench_quantile(lat, n, .99), bench_quantile(lat, n, .999),
-	       bench_quantile(lat, n, .9999), lat[n - 1]);
-	printf("%" PRId64 " op-p50-ns %" PRId64 " op-p99.9-ns %u gcs %" PRIu64 " pause-max-ns\n", srv[n / 2],
-	       srv[n / 1000 * 999], gc_runs(), max_pause());
+	printf("%" PRId64 " p50-ns %" PRId64 " p99-ns %" PRId64 " p99.9-ns %" PRId64
+	       " p99.99-ns %" PRId64 " max-ns ",
+	       bench_quantile(lat, n, .5), bench_quantile(lat, n, .99),
+	       bench_quantile(lat, n, .999), bench_quantile(lat, n, .9999), lat[n - 1]);
+	printf("%" PRId64 " op-p50-ns %" PRId64 " op-p99.9-ns %u gcs %" PRIu64 " pause-max-ns\n",
+	       srv[n / 2], srv[n / 1000 * 999], gc_runs(), max_pause());
 }
 
 static kb *ring[RING];

@@ -151,7 +151,8 @@ fill_str(int64_t n)
 	last = NULL;
 	gort_map *m = gort_make_map(gort_string, uint64_t, 0);
 	for (int64_t i = 0; i < n; i++)
-		*gort_map_put(gort_string, uint64_t, m, hex_key(bench_mix((uint64_t)i))) = (uint64_t)i;
+		*gort_map_put(gort_string, uint64_t, m, hex_key(bench_mix((uint64_t)i))) =
+			(uint64_t)i;
 	gort_slice ks = gort_make_slice(gort_string, 0, n);
 	uint64_t *order = shuffled(n, 0);
 	for (int64_t i = 0; i < n; i++)

@@ -279,11 +279,8 @@ CHILD(heap_write_10k, "heapwrite")
 CHILD(goroutine_10k, "goroutines")
 
 static const bench_case cases[] = {
-	{"CPUProfile100Hz", cpu_100hz},
-	{"CPUProfile1000Hz", cpu_1000hz},
-	{"HeapProfileDefault", heap_default},
-	{"MutexProfile1", mutex_1},
-	{"HeapProfileWrite10k", heap_write_10k},
-	{"GoroutineProfile10k", goroutine_10k},
+	{"CPUProfile100Hz", cpu_100hz},		 {"CPUProfile1000Hz", cpu_1000hz},
+	{"HeapProfileDefault", heap_default},	 {"MutexProfile1", mutex_1},
+	{"HeapProfileWrite10k", heap_write_10k}, {"GoroutineProfile10k", goroutine_10k},
 };
 BENCH_MAIN("prof", cases, child)

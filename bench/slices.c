@@ -35,7 +35,8 @@ append_in_place_1m(struct bench *b)
 static void
 copy_64k(struct bench *b)
 {
-	gort_slice x = gort_make_slice(uint8_t, 65536, 65536), y = gort_make_slice(uint8_t, 65536, 65536);
+	gort_slice x = gort_make_slice(uint8_t, 65536, 65536),
+		   y = gort_make_slice(uint8_t, 65536, 65536);
 	bench_set_bytes(b, 65536);
 	for (int64_t i = 0; i < b->n; i++)
 		gort_copy(uint8_t, x, y);
@@ -44,7 +45,8 @@ copy_64k(struct bench *b)
 static void
 copy_8m(struct bench *b)
 {
-	gort_slice x = gort_make_slice(int64_t, MILLION, MILLION), y = gort_make_slice(int64_t, MILLION, MILLION);
+	gort_slice x = gort_make_slice(int64_t, MILLION, MILLION),
+		   y = gort_make_slice(int64_t, MILLION, MILLION);
 	bench_set_bytes(b, 8 * MILLION);
 	for (int64_t i = 0; i < b->n; i++)
 		gort_copy(int64_t, x, y);

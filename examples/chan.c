@@ -38,10 +38,12 @@ app(int argc, char **argv)
 	gort_chan *one = gort_make_chan(int, 1);
 	int v = 7;
 	bool first = gort_chan_try_send(one, &v), second = gort_chan_try_send(one, &v);
-	printf("try_send %d %d, len %td cap %td\n", first, second, gort_chan_len(one), gort_chan_cap(one));
+	printf("try_send %d %d, len %td cap %td\n", first, second, gort_chan_len(one),
+	       gort_chan_cap(one));
 	int got = gort_chan_try_recv(one, &v), empty = gort_chan_try_recv(one, &v);
 	gort_chan_close(one);
-	printf("try_recv %d %d, after close %d\n", got, empty, gort_chan_try_recv(one, &v) == GORT_CLOSED);
+	printf("try_recv %d %d, after close %d\n", got, empty,
+	       gort_chan_try_recv(one, &v) == GORT_CLOSED);
 
 	gort_chan *in = gort_make_chan(int, 0), *out = gort_make_chan(int, 0);
 	gort_go(ping, in, out);

@@ -8,7 +8,7 @@ square(gort_chan *in, gort_chan *out, int id)
 {
 	int v;
 	while (gort_chan_recv(in, &v)) // false: closed and drained
-		gort_send(int, out, v * v);
+		gort_send(int, out, v *v);
 	printf("worker %d done\n", id);
 }
 

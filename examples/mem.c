@@ -52,9 +52,11 @@ app(int argc, char **argv)
 	gort_gc();
 	gort_read_mem_stats(&after);
 	uint64_t freed = after.frees - before.frees;
-	printf("dropping the list frees it: %s\n", freed >= 900 ? "yes" : "no"); // a stale word may hold some
+	printf("dropping the list frees it: %s\n",
+	       freed >= 900 ? "yes" : "no"); // a stale word may hold some
 	printf("the heap stays small: %s\n", after.heap_sys < (uint64_t)512 << 20 ? "yes" : "no");
-	printf("collections ran by themselves: %s\n", after.num_gc > after.num_forced_gc ? "yes" : "no");
+	printf("collections ran by themselves: %s\n",
+	       after.num_gc > after.num_forced_gc ? "yes" : "no");
 	return 0;
 }
 GORT_MAIN(app)

@@ -55,7 +55,8 @@ app(int argc, char **argv)
 	gort_go(leave_early);
 	gort_waitgroup_wait(&wg);
 	gort_gosched();
-	printf("maxprocs %d, goroutine %d of %d\n", gort_maxprocs(0), (int)gort_goid(), gort_num_goroutine());
+	printf("maxprocs %d, goroutine %d of %d\n", gort_maxprocs(0), (int)gort_goid(),
+	       gort_num_goroutine());
 	return 0;
 }
 GORT_MAIN(app)

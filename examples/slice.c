@@ -27,7 +27,7 @@ app(int argc, char **argv)
 	*gort_at(int, u, 0) = 20;
 	print("s grown", s);
 	gort_slice v = gort_subslice3(int, s, 0, 2, 2); // s[0:2:2]
-	gort_append_slice(int, &v, u);                  // append(v, u...)
+	gort_append_slice(int, &v, u);			// append(v, u...)
 	print("v", v);
 	ptrdiff_t n = gort_copy(int, s, v); // copy(s, v)
 	printf("copied %td\n", n);

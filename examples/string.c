@@ -25,7 +25,8 @@ app(int argc, char **argv)
 	int less = gort_string_compare(gort_str("abc"), gort_str("abd"));
 	int prefix = gort_string_compare(gort_str("ab"), gort_str("abc"));
 	int same = gort_string_compare(hello, gort_str("hello"));
-	printf("compare %s %s %s\n", less < 0 ? "<" : "?", prefix < 0 ? "<" : "?", same == 0 ? "=" : "?");
+	printf("compare %s %s %s\n", less < 0 ? "<" : "?", prefix < 0 ? "<" : "?",
+	       same == 0 ? "=" : "?");
 	return 0;
 }
 GORT_MAIN(app)

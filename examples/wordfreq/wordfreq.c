@@ -92,7 +92,7 @@ path_join(const char *dir, const char *name)
 static bool
 named_no_text(const char *name)
 {
-	static const char *const suffixes[] = {".gz",  ".bz2",  ".xz",  ".zst", ".zip", ".png",
+	static const char *const suffixes[] = {".gz",  ".bz2",	".xz",	".zst", ".zip", ".png",
 					       ".gif", ".jpeg", ".jpg", ".ico", ".pdf"};
 	size_t n = strlen(name);
 	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
@@ -301,7 +301,8 @@ counter(void)
 	gort_map *seen = gort_make_map(gort_string, int64_t, 1000);
 	while (gort_chan_recv(documents, &doc)) {
 		for (ptrdiff_t i = 0; i < doc->words.len; i++)
-			++*gort_map_put(gort_string, int64_t, seen, *gort_at(gort_string, doc->words, i));
+			++*gort_map_put(gort_string, int64_t, seen,
+					*gort_at(gort_string, doc->words, i));
 		merge(doc, seen);
 		gort_map_clear(seen); // its keys point into the text
 		gort_set_value(gort_slice, &doc->words, ((gort_slice){0}));
@@ -339,15 +340,16 @@ print_top(long n)
 	gort_slice all = sorted_entries();
 	for (ptrdiff_t i = 0; i < all.len && (n == 0 || i < n); i++) {
 		struct entry *e = *gort_at(struct entry *, all, i);
-		printf("%8" PRId64 " %.*s %" PRId64 "\n", e->count, (int)e->word.len, (const char *)e->word.str,
-		       e->files);
+		printf("%8" PRId64 " %.*s %" PRId64 "\n", e->count, (int)e->word.len,
+		       (const char *)e->word.str, e->files);
 	}
 }
 
 static void
 print_files(const char *word)
 {
-	struct entry **e = gort_map_get(gort_string, struct entry *, ix->entries, gort_string_from(word));
+	struct entry **e =
+		gort_map_get(gort_string, struct entry *, ix->entries, gort_string_from(word));
 	printf("%s: in %" PRId64 " files\n", word, e ? (*e)->files : 0);
 	for (struct posting *p = e ? (*e)->postings : NULL; p; p = p->next)
 		printf("%8" PRId64 " %s\n", p->count, p->doc->path);
@@ -402,10 +404,13 @@ app(int argc, char **argv)
 	print_top(top);
 	if (word)
 		print_files(word);
-	fprintf(stderr, "wordfreq: %" PRId64 " words (%td different) in %" PRId64 " files, %" PRId64 " bytes",
+	fprintf(stderr,
+		"wordfreq: %" PRId64 " words (%td different) in %" PRId64 " files, %" PRId64
+		" bytes",
 		ix->words, gort_map_len(ix->entries), ix->docs, ix->bytes);
 	if (by_name)
-		fprintf(stderr, "; %lld compressed files and pictures passed over", (long long)passed_over);
+		fprintf(stderr, "; %lld compressed files and pictures passed over",
+			(long long)passed_over);
 	fprintf(stderr, "\n");
 	return failed ? 1 : 0;
 }
