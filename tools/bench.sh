@@ -8,13 +8,18 @@ cd "$(dirname "$0")/.."
 
 need_packages $build_packages
 need_go
+version=$(go version)
+minor=$(printf '%s\n' "$version" | sed -n 's/.*go1\.\([0-9]*\).*/\1/p')
+if [ "${minor:-99}" -lt 22 ]; then
+	echo "bench.sh: $version is too old for bench/peers/go, which needs 1.22" >&2
+	exit 1
+fi
 configure build
 build build
 
 # Go's side is built once for each version of it.
 go=build/bench/go
 mkdir -p "$go"
-version=$(go version)
 for dir in bench/peers/go/*/; do
 	name=$(basename "$dir")
 	program=$PWD/$go/$name.test
