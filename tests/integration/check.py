@@ -98,5 +98,5 @@ class TestCase(unittest.TestCase):
 
 
 def main():
-    arguments.extend(sys.argv[1:])
+    arguments.extend(os.path.abspath(a) if os.path.exists(a) else a for a in sys.argv[1:])
     unittest.main(argv=sys.argv[:1], verbosity=2)  # names, and reasons of skips: tests/summary.py reads them

@@ -95,7 +95,7 @@ overflow(void)
 NOINLINE static void
 nil_dereference(void)
 {
-	int *volatile p = NULL;
+	volatile int *volatile p = NULL;
 	*p = 1;
 }
 

@@ -5,7 +5,7 @@ import re
 
 import check
 
-LINE = re.compile(r'^(Benchmark\S+)\s+\t\s*(\d+)((?:\t\s*[\d.]+ \S+)+)$')
+LINE = re.compile(r'^(Benchmark\S+) *\t *(\d+)((?:\t *[\d.]+ \S+)+)$')
 SLOW = re.compile(r'ParkedMem1M|10M|BinaryTrees|Latency|Profile(1|Default)')
 
 
