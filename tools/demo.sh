@@ -17,7 +17,7 @@ say "building into build/"
 configure build
 build build
 
-program=build/examples/wordfreq/wordfreq
+program=build/examples/wordfreq
 out=out/wordfreq
 rm -rf "$out"
 mkdir -p "$out"
