@@ -32,7 +32,8 @@ keep_memory(void)
 static void
 wait_for_ever(gort_chan *c)
 {
-	gort_chan_recv(c, NULL);
+	while (gort_chan_recv(c, NULL))
+		;
 }
 
 static int

@@ -13,12 +13,12 @@ class Profiles(check.TestCase):
         cls.dir = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.dir.cleanup)
         cls.path = {k: os.path.join(cls.dir.name, k + '.pb.gz') for k in ('cpu', 'heap', 'goroutine', 'mutex')}
-        cls.run = check.run(cls.wordfreq, GORT_MAXPROCS='2', GORT_CPUPROFILE=cls.path['cpu'],
+        cls.result = check.run(cls.wordfreq, GORT_MAXPROCS='2', GORT_CPUPROFILE=cls.path['cpu'],
                             GORT_MEMPROFILE=cls.path['heap'], GORT_GOROUTINEPROFILE=cls.path['goroutine'],
                             GORT_MUTEXPROFILE=cls.path['mutex'])
 
     def profile(self, kind):
-        self.assertIn(self.run.status, (0, 1), str(self.run))
+        self.assertIn(self.result.status, (0, 1), str(self.result))
         return check.Profile(self.path[kind])
 
     def test_cpu(self):
