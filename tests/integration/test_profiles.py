@@ -39,9 +39,13 @@ class Profiles(check.TestCase):
         self.assertEqual((p.period_type, p.period), ('space bytes', 524288))
         self.assertGreater(p.total(1, 'slurp'), 1 << 20)
         self.assertGreaterEqual(p.total(1), p.total(3))
-        for values, _ in p.samples:
+        for values, frames in p.samples:
             self.assertGreaterEqual(values[0], values[2])
             self.assertGreaterEqual(values[2], 0)
+        # As Go hides runtime.mallocgc: the allocating function comes first, not the allocator's own.
+        leaves = {frames[0] for _, frames in p.samples if frames}
+        self.assertLessEqual({'add_posting', 'new_entry', 'slurp', 'tokenise'}, leaves)
+        self.assertEqual({f for f in leaves if f.startswith(('gort_', 'rt_', 'alloc_', 'sampled'))}, set())
 
     def test_goroutine(self):
         p = self.profile('goroutine')
@@ -56,7 +60,7 @@ class Profiles(check.TestCase):
         self.assertEqual((p.period_type, p.period), ('contentions count', 1))
         self.assertGreater(p.total(0, 'merge'), 0)
         self.assertGreater(p.total(1, 'merge'), 0)
-        self.assertIn('gort_mutex_unlock', p.functions())
+        self.assertTrue([f for f in p.functions() if f.startswith('gort_mutex_unlock')], p.text[:3000])
 
     def test_symbols_have_lines(self):
         for kind in self.path:
