@@ -27,7 +27,6 @@
 static pthread_mutex_t drain_lock = PTHREAD_MUTEX_INITIALIZER;
 static int sessions;
 static _Atomic int rate; // Hz while sampling, else 0
-static bool installed;
 static nlink_t tasks_seen;
 static int ticks_to_sweep;
 

@@ -22,3 +22,6 @@ struct rtp_cpu_session {
 };
 int rtp_cpu_session_start(struct rtp_cpu_session *s, int fd, int hz);
 int rtp_cpu_session_stop(struct rtp_cpu_session *s);
+
+// Writes the files that the environment asked for; the first call counts.
+void rtp_env_finish(void);
