@@ -6,5 +6,12 @@
 const struct rt_introspect *
 rtp_runtime(void)
 {
-	return gort_introspect ? gort_introspect() : NULL;
+	// Asked once: handlers call this.
+	static _Atomic(const struct rt_introspect *) cached;
+	const struct rt_introspect *rt = rt_load_acquire(&cached);
+	if (!rt && gort_introspect) {
+		rt = gort_introspect();
+		rt_store_release(&cached, rt);
+	}
+	return rt;
 }

@@ -4,5 +4,5 @@
 
 #include "debug/hooks.h"
 
-// NULL in native programs, and before gort_run has set the runtime up.
+// NULL in native programs. Async-signal-safe after the first call (a constructor makes it).
 const struct rt_introspect *rtp_runtime(void);

@@ -28,7 +28,7 @@ struct rtp_thread {
 	_Atomic uint64_t labels; // label set of a native thread
 	_Atomic uint32_t tail;   // words written; the handler's
 	_Atomic uint32_t head RT_HOT_LINE; // words read
-	uint64_t ring[RTP_RING_WORDS];
+	_Atomic uint64_t ring; // offset of RTP_RING_WORDS words; 0 until the first timer
 };
 
 // The main region, made at the first need; NULL when the system has no room for it.

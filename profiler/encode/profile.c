@@ -227,7 +227,8 @@ write_mapping(struct writer *w, const struct rtp_mapping *m, uint32_t id)
 	rtp_msg_uint(&w->msg, MAPPING_OFFSET, m->off);
 	rtp_msg_uint(&w->msg, MAPPING_FILE, file);
 	rtp_msg_uint(&w->msg, MAPPING_BUILD_ID, build);
-	rtp_msg_uint(&w->msg, MAPPING_HAS_FUNCTIONS, w->a->names != NULL);
+	const char *path = rtp_at(mapping_region(w), m->path);
+	rtp_msg_uint(&w->msg, MAPPING_HAS_FUNCTIONS, w->a->names && (w->a->all_named || path[0] == '['));
 	rtp_out_msg(w->o, PROFILE_MAPPING, &w->msg);
 }
 

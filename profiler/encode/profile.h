@@ -31,6 +31,7 @@ struct rtp_profile_args {
 	int hz;                       // cpu: of this session
 	const char *comment;          // NULL none
 	const struct rtp_names *names; // NULL: addresses only
+	bool all_named;               // names knows every object, not the vdso alone
 };
 
 // 0 or a negative errno value, as from rtp_out_close, which it does not call.

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ push(struct rtp_region *r, struct rtp_thread *t, const uintptr_t *pcs, uint32_t 
      uint64_t labels)
 {
 	uint32_t tail = rt_load(&t->tail), need = 3 + n;
+	uint64_t *ring = rtp_at(r, rt_load_acquire(&t->ring));
 	// acquire: pairs with drain's release; the words before head are free again.
 	if (RTP_RING_WORDS - (tail - rt_load_acquire(&t->head)) < need) {
 		rtp_add(&r->ring_full, weight);
@@ -44,9 +46,9 @@ push(struct rtp_region *r, struct rtp_thread *t, const uintptr_t *pcs, uint32_t 
 	}
 	uint64_t header[3] = { n | weight << 16, weight * rt_load(&t->period_ns), labels };
 	for (uint32_t i = 0; i < 3; i++)
-		t->ring[(tail + i) % RTP_RING_WORDS] = header[i];
+		ring[(tail + i) % RTP_RING_WORDS] = header[i];
 	for (uint32_t i = 0; i < n; i++)
-		t->ring[(tail + 3 + i) % RTP_RING_WORDS] = pcs[i];
+		ring[(tail + 3 + i) % RTP_RING_WORDS] = pcs[i];
 	// release: the record is whole before the reader may see it.
 	rt_store_release(&t->tail, tail + need);
 }
@@ -95,11 +97,19 @@ on_sigprof(int sig, siginfo_t *si, void *uc)
 
 // ---- timers; drain_lock held ----
 
+static bool
+give_ring(struct rtp_region *r, struct rtp_thread *t)
+{
+	if (!rt_load(&t->ring)) // a slot keeps its ring for the next thread
+		rt_store_release(&t->ring, rtp_off(r, rtp_alloc(r, RTP_RING_WORDS * 8)));
+	return rt_load(&t->ring) != 0;
+}
+
 static void
-arm(struct rtp_thread *t)
+arm(struct rtp_region *r, struct rtp_thread *t)
 {
 	int hz = rt_load(&rate);
-	if (hz == 0 || t->timer >= 0)
+	if (hz == 0 || t->timer >= 0 || !give_ring(r, t))
 		return;
 	int64_t period = 1000000000 / hz;
 	rt_store(&t->period_ns, (uint64_t)period);
@@ -133,7 +143,7 @@ rearm_all(struct rtp_region *r)
 	rtp_for_threads(t, r) {
 		disarm(t);
 		if (rt_load_acquire(&t->state) == RTP_THREAD_LIVE)
-			arm(t);
+			arm(r, t);
 	}
 }
 
@@ -141,6 +151,33 @@ static bool
 tid_alive(int tid)
 {
 	return syscall(SYS_tgkill, getpid(), tid, 0) == 0;
+}
+
+static void
+adopt(struct rtp_region *r, int tid)
+{
+	if (tid <= 0 || tid == rtp_reader_tid() || rtp_thread_by_tid(r, tid))
+		return;
+	struct rtp_thread *t = rtp_thread_adopt(tid);
+	if (t)
+		arm(r, t);
+}
+
+// By the bare system call: libc's readdir would call malloc while drain_lock is held.
+static void
+adopt_tasks(struct rtp_region *r)
+{
+	char buf[4096] RT_ALIGNED(8);
+	int fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	for (long n; (n = syscall(SYS_getdents64, fd, buf, sizeof(buf))) > 0;)
+		for (long at = 0; at < n;) {
+			const struct dirent64 *e = (const void *)(buf + at);
+			adopt(r, atoi(e->d_name));
+			at += e->d_reclen;
+		}
+	close(fd);
 }
 
 // Finds threads that nobody announced, and slots whose threads are gone.
@@ -158,18 +195,7 @@ sweep_tasks(struct rtp_region *r)
 	rtp_for_threads(t, r)
 		if (rt_load_acquire(&t->state) == RTP_THREAD_LIVE && !tid_alive(t->tid))
 			rt_store_release(&t->state, RTP_THREAD_DEAD);
-	DIR *d = opendir("/proc/self/task");
-	if (!d)
-		return;
-	for (struct dirent *e; (e = readdir(d));) {
-		int tid = atoi(e->d_name);
-		if (tid <= 0 || tid == rtp_reader_tid() || rtp_thread_by_tid(r, tid))
-			continue;
-		struct rtp_thread *t = rtp_thread_adopt(tid);
-		if (t)
-			arm(t);
-	}
-	closedir(d);
+	adopt_tasks(r);
 }
 
 // ---- the reading side; drain_lock held ----
@@ -177,16 +203,17 @@ sweep_tasks(struct rtp_region *r)
 static void
 fold(struct rtp_region *r, struct rtp_thread *t)
 {
+	const uint64_t *ring = rtp_at(r, rt_load_acquire(&t->ring));
 	// acquire: pairs with push's release.
 	uint32_t head = rt_load(&t->head), tail = rt_load_acquire(&t->tail);
 	while (head != tail) {
 		uint64_t h[3];
 		uintptr_t pcs[RTP_CPU_FRAMES];
 		for (uint32_t i = 0; i < 3; i++)
-			h[i] = t->ring[(head + i) % RTP_RING_WORDS];
+			h[i] = ring[(head + i) % RTP_RING_WORDS];
 		uint32_t n = (uint32_t)(h[0] & 0xffff);
 		for (uint32_t i = 0; i < n; i++)
-			pcs[i] = t->ring[(head + 3 + i) % RTP_RING_WORDS];
+			pcs[i] = ring[(head + 3 + i) % RTP_RING_WORDS];
 		head += 3 + n;
 		rt_store_release(&t->head, head);
 		struct rtp_bucket *b = rtp_bucket(r, RTP_CPU, h[2], pcs, (int)n);
@@ -302,7 +329,7 @@ rtp_cpu_thread_start(void)
 	if (!t || rt_load(&rate) == 0)
 		return;
 	pthread_mutex_lock(&drain_lock);
-	arm(t);
+	arm(rtp_main_peek(), t);
 	pthread_mutex_unlock(&drain_lock);
 }
 

@@ -7,6 +7,8 @@
 // CPU time it stands for, so totals hold whatever the rate.
 #pragma once
 
+#include <pthread.h>
+
 #include "core/thread.h"
 
 // Starts sampling (counted). 0, or a negative errno value: EBUSY another profiler owns SIGPROF.
@@ -30,3 +32,6 @@ void rtp_cpu_forked(void);
 bool rtp_reader_start(void);
 void rtp_reader_forked(void);
 int rtp_reader_tid(void);
+
+// libc's pthread_create, past ours (sources/threads.c).
+int rtp_real_pthread_create(pthread_t *th, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);

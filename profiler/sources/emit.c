@@ -44,22 +44,20 @@ emit_direct(struct rtp_region *r, const struct rtp_profile_args *a, int fd, bool
 	return err ? err : io;
 }
 
+// comment NULL: for the helper, which names everything but the vdso.
 static int
-emit_symtab(struct rtp_region *r, const struct rtp_profile_args *a, int fd, int why)
+emit_named_by_symtab(struct rtp_region *r, const struct rtp_profile_args *a, int fd, const char *comment)
 {
-	char comment[160];
 	struct rtp_profile_args b = *a;
-	struct rtp_symtab *s = rtp_symtab_new(r);
-	snprintf(comment, sizeof(comment),
-		 "gort: symbol-table names only: gort-symbolize could not run (%s)",
-		 why == -ENOENT ? "not found" : strerror(-why));
+	struct rtp_symtab *s = rtp_symtab_new(r, comment == NULL);
 	struct rtp_names names = { 0 };
 	if (s) {
 		names = rtp_symtab_names(s);
 		b.names = &names;
+		b.all_named = comment != NULL;
 	}
 	b.comment = comment;
-	int err = emit_direct(r, &b, fd, true);
+	int err = emit_direct(r, &b, fd, comment != NULL);
 	if (s)
 		rtp_symtab_free(s);
 	return err;
@@ -69,19 +67,23 @@ int
 rtp_emit(struct rtp_region *r, const struct rtp_profile_args *a, int fd)
 {
 	const char *how = getenv("GORT_SYMBOLIZE");
+	char comment[160];
 	struct rtp_helper h;
 	if (how && strcmp(how, "none") == 0)
 		return emit_direct(r, a, fd, true);
 	int rc = rtp_helper_start(&h, fd);
 	if (rc == 0) {
-		int err = emit_direct(r, a, h.in, false);
+		int err = emit_named_by_symtab(r, a, h.in, NULL);
 		rc = rtp_helper_finish(&h);
 		if (rc == 0)
 			return 0;
 		if (err && err != -EPIPE)
 			return err;
 	}
-	return emit_symtab(r, a, fd, rc);
+	snprintf(comment, sizeof(comment),
+		 "gort: symbol-table names only: gort-symbolize could not run (%s)",
+		 rc == -ENOENT ? "not found" : strerror(-rc));
+	return emit_named_by_symtab(r, a, fd, comment);
 }
 
 // ---- named profiles ----

@@ -48,8 +48,10 @@ rtp_goroutine_snapshot(void)
 {
 	const struct rt_introspect *rt = rtp_runtime();
 	struct rtp_region *r = rt && rt->started() ? new_snapshot() : NULL;
-	if (r)
-		rt->for_each_goroutine(add_goroutine, r);
+	if (r && rt->for_each_goroutine(add_goroutine, r) < 0) {
+		rtp_region_free(r);
+		r = NULL;
+	}
 	return r;
 }
 

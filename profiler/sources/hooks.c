@@ -3,6 +3,7 @@
 #include "core/rtlink.h"
 #include "core/thread.h"
 #include "sources/cpu.h"
+#include "sources/emit.h"
 #include "sources/sources.h"
 
 static void *
@@ -51,6 +52,7 @@ static const struct rt_hooks hooks = {
 	.mutex_event = mutex_event,
 	.thread_start = thread_start,
 	.thread_exit = thread_exit,
+	.app_returned = rtp_env_finish,
 };
 
 void

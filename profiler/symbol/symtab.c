@@ -226,7 +226,7 @@ name(void *arg, uint64_t addr, size_t *len)
 }
 
 struct rtp_symtab *
-rtp_symtab_new(struct rtp_region *r)
+rtp_symtab_new(struct rtp_region *r, bool vdso_only)
 {
 	struct rtp_symtab *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
 				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -235,11 +235,13 @@ rtp_symtab_new(struct rtp_region *r)
 	s->r = r->mappings_of ? r->mappings_of : r;
 	for (uint64_t off = rt_load_acquire(&s->r->mappings); off;) {
 		struct rtp_mapping *m = rtp_at(s->r, off);
+		off = m->next;
+		if (vdso_only && *(const char *)rtp_at(s->r, m->path) != '[')
+			continue;
 		struct object *o = rtp_vec_push(&s->objects, sizeof(*o));
 		if (!o)
 			break;
 		o->m = m;
-		off = m->next;
 	}
 	return s;
 }

@@ -11,7 +11,8 @@ struct rtp_symtab;
 
 // A view over the mappings of r; objects are read when a pc of theirs is first asked for. NULL when
 // there is no memory.
-struct rtp_symtab *rtp_symtab_new(struct rtp_region *r);
+// vdso_only: of the kernel's own object alone, which no file has.
+struct rtp_symtab *rtp_symtab_new(struct rtp_region *r, bool vdso_only);
 struct rtp_names rtp_symtab_names(struct rtp_symtab *s);
 void rtp_symtab_free(struct rtp_symtab *s);
 

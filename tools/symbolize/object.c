@@ -406,7 +406,7 @@ full_path(struct object *o, Dwarf_Die *cu, const char *file)
 {
 	const char *dir = string_attr(cu, DW_AT_comp_dir);
 	char path[4096];
-	if (!file || file[0] == '/' || !dir)
+	if (!file || file[0] == '/' || !dir || dir[0] != '/')
 		return file;
 	snprintf(path, sizeof(path), "%s/%s", dir, file);
 	return keep(o, path);

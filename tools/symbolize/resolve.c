@@ -154,7 +154,9 @@ resolve_mapping(struct resolver *r, pprof_mapping *m)
 	for (size_t i = 0; i < p->n_location; i++)
 		if (p->location[i]->mapping_id == m->id)
 			w[n++].loc = p->location[i];
-	if (n && !m->has_functions && readable_file(path)) {
+	if (n == 0) { // nothing is missing: readers need not look for the file
+		m->has_functions = m->has_filenames = m->has_line_numbers = m->has_inline_frames = true;
+	} else if (!m->has_functions && readable_file(path)) {
 		struct object *o = object_open(path, profile_string(p, m->build_id), &info);
 		size_t k = 0;
 		for (size_t i = 0; o && i < n; i++) {
