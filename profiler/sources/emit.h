@@ -23,5 +23,6 @@ struct rtp_cpu_session {
 int rtp_cpu_session_start(struct rtp_cpu_session *s, int fd, int hz);
 int rtp_cpu_session_stop(struct rtp_cpu_session *s);
 
-// Writes the files that the environment asked for; the first call counts.
-void rtp_env_finish(void);
+// Writes the files that the environment asked for; the first call counts. collect: a collection may be
+// run first, so that the heap profile is of now.
+void rtp_env_finish(bool collect);

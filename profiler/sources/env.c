@@ -116,12 +116,22 @@ write_one(struct env_profile *e)
 
 // Once: when app returns (the runtime tells) or when the process exits otherwise.
 void
-rtp_env_finish(void)
+rtp_env_finish(bool collect)
 {
+	const struct rt_introspect *rt = rtp_runtime();
 	if (atomic_exchange(&written, true))
 		return;
-	for (int i = 0; i < ENV_KINDS; i++)
+	for (int i = 0; i < ENV_KINDS; i++) {
+		if (i == ENV_MEM && env[i].fd >= 0 && collect && rt)
+			rt->gc();
 		write_one(&env[i]);
+	}
+}
+
+static void
+at_exit(void)
+{
+	rtp_env_finish(false);
 }
 
 // The child of a fork gets files of its own where the pattern has a %p, and else none: the parent's
@@ -171,6 +181,6 @@ init(void)
 	pthread_atfork(NULL, NULL, child);
 	if (!any)
 		return;
-	atexit(rtp_env_finish);
+	atexit(at_exit);
 	start();
 }

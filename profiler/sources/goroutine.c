@@ -22,6 +22,26 @@ new_snapshot(void)
 	return r;
 }
 
+// A start function that ended in a tail call has left the stack; it is shown all the same, since it
+// says what the goroutine is.
+static int
+add_start(uintptr_t startpc, uint64_t entry_lo, uint64_t entry_hi, uintptr_t *pcs, int n)
+{
+	unsigned token;
+	int k = n;
+	while (k > 0 && pcs[k - 1] >= entry_lo && pcs[k - 1] < entry_hi)
+		k--;
+	if (!startpc || k == 0 || k == RTP_MAX_FRAMES || pcs[k - 1] == RTP_PC_TRUNCATED)
+		return n;
+	const struct rtp_modules *t = rtp_modules_enter(&token);
+	const struct rtp_module *m = rtp_module_of(t, pcs[k - 1]);
+	bool there = !m || rtp_rows_function(&m->rows, pcs[k - 1]) == startpc;
+	rtp_modules_leave(token);
+	if (!there)
+		pcs[k++] = startpc;
+	return there ? n : k;
+}
+
 // Runs with the world stopped: no malloc, no lock, no output.
 static void
 add_goroutine(const struct rt_goroutine_info *gi, void *arg)
@@ -38,6 +58,8 @@ add_goroutine(const struct rt_goroutine_info *gi, void *arg)
 	else
 		w.r = (struct rtp_regs){ gi->pc, gi->sp, gi->fp };
 	int n = rtp_unwind(&w, pcs, RTP_MAX_FRAMES, 0);
+	if (!gi->is_main)
+		n = add_start(gi->startpc, r->entry_lo, r->entry_hi, pcs, n);
 	struct rtp_bucket *b = rtp_bucket(r, RTP_GOROUTINE, (uint64_t)(uintptr_t)gi->labels, pcs, n);
 	if (b)
 		rtp_add(&b->v[RTP_COUNT], 1);

@@ -43,6 +43,12 @@ thread_exit(struct m *mp)
 	rtp_cpu_thread_exit();
 }
 
+static void
+app_returned(void)
+{
+	rtp_env_finish(true);
+}
+
 static const struct rt_hooks hooks = {
 	.malloc_sampled = malloc_sampled,
 	.malloc_freed = rtp_heap_freed,
@@ -52,7 +58,7 @@ static const struct rt_hooks hooks = {
 	.mutex_event = mutex_event,
 	.thread_start = thread_start,
 	.thread_exit = thread_exit,
-	.app_returned = rtp_env_finish,
+	.app_returned = app_returned,
 };
 
 void

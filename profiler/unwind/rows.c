@@ -508,6 +508,11 @@ rtp_rows_parse(struct rtp_rows *rows, const struct rtp_image *img, uintptr_t hdr
 		return false;
 	pointer(&c, frame_enc);
 	uint64_t n = pointer(&c, count_enc);
+	if (!c.bad && n <= (size_t)(c.end - c.p) / 8) {
+		rows->hdr = hdr;
+		rows->table = (const void *)c.p;
+		rows->ntable = (uint32_t)n;
+	}
 	struct cie cie = { 0 };
 	uintptr_t cie_at = 0;
 	for (uint64_t i = 0; i < n && !c.bad; i++) {
@@ -533,6 +538,23 @@ rtp_rows_free(struct rtp_rows *rows)
 	if (rows->cap)
 		munmap(rows->row, rows->cap);
 	*rows = (struct rtp_rows){ 0 };
+}
+
+uintptr_t
+rtp_rows_function(const struct rtp_rows *rows, uintptr_t pc)
+{
+	int64_t off = (int64_t)(pc - rows->hdr);
+	uint32_t lo = 0, n = rows->ntable;
+	while (n > 0) {
+		uint32_t half = n / 2;
+		if (rows->table[lo + half][0] <= off) {
+			lo += half + 1;
+			n -= half + 1;
+		} else {
+			n = half;
+		}
+	}
+	return lo ? rows->hdr + (uintptr_t)(intptr_t)rows->table[lo - 1][0] : 0;
 }
 
 uint32_t

@@ -40,6 +40,10 @@ struct rtp_rows {
 	struct rtp_row *row; // ascending
 	uint32_t n;
 	size_t cap;          // bytes mapped
+	// The object's own search table: (function, entry) pairs relative to hdr, ascending.
+	uintptr_t hdr;
+	const int32_t (*table)[2];
+	uint32_t ntable;
 };
 
 // An object's mapped bytes, for checking every pointer that its tables contain.
@@ -52,6 +56,10 @@ struct rtp_image {
 // understands. Allocates with mmap. The object must stay loaded meanwhile.
 bool rtp_rows_parse(struct rtp_rows *rows, const struct rtp_image *img, uintptr_t hdr, size_t len);
 void rtp_rows_free(struct rtp_rows *rows);
+
+// Where the function (or detached part of one) that holds pc begins; 0 unknown. The object must be
+// loaded. Async-signal-safe.
+uintptr_t rtp_rows_function(const struct rtp_rows *rows, uintptr_t pc);
 
 // The rule at pc (not a return address: subtract 1 before). Async-signal-safe.
 uint32_t rtp_rows_find(const struct rtp_rows *rows, uint32_t off);

@@ -197,10 +197,41 @@ profile_symbolize(pprof_profile *p)
 
 // ---- what is not shown ----
 
+// libgort's functions, linked in either way: by the library they are in, by their prefix, or (statics
+// have Go's bare names) by their source file.
 static bool
-allocator_function(const char *name)
+in_runtime_source(const char *file)
 {
-	return strncmp(name, "rt_", 3) == 0 || strncmp(name, "gort_", 5) == 0 || strncmp(name, "rtp_", 4) == 0;
+	static const char *const parts[] = { "base", "chan", "data", "debug", "gc", "mem", "os", "sched", "sync" };
+	const char *at = NULL;
+	for (const char *p = file; (p = strstr(p, "runtime/")); p++)
+		at = p;
+	if (!at || strncmp(file + strlen(file) - 2, ".c", 2) != 0)
+		return false;
+	const char *slash = strchr(at + 8, '/');
+	for (size_t i = 0; slash && i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (strlen(parts[i]) == (size_t)(slash - at - 8) && strncmp(at + 8, parts[i], strlen(parts[i])) == 0)
+			return strchr(slash + 1, '/') == NULL;
+	return false;
+}
+
+static bool
+allocator_function(const pprof_profile *p, const pprof_function *f)
+{
+	const char *name = profile_string(p, f->name);
+	return strncmp(name, "rt_", 3) == 0 || strncmp(name, "gort_", 5) == 0 ||
+	       strncmp(name, "rtp_", 4) == 0 || in_runtime_source(profile_string(p, f->filename));
+}
+
+static bool
+in_libgort(const pprof_profile *p, uint64_t mapping)
+{
+	for (size_t i = 0; i < p->n_mapping; i++) {
+		const char *path = profile_string(p, p->mapping[i]->filename), *slash = strrchr(path, '/');
+		if (p->mapping[i]->id == mapping)
+			return strncmp(slash ? slash + 1 : path, "libgort", 7) == 0;
+	}
+	return false;
 }
 
 static int
@@ -220,11 +251,14 @@ mark_hidden(pprof_profile *p)
 		qsort(p->function, p->n_function, sizeof(*p->function), by_id);
 	for (size_t i = 0; i < p->n_location; i++) {
 		const pprof_location *l = p->location[i];
-		if (!l->n_line || l->id > p->n_location)
+		if (l->id > p->n_location)
+			continue;
+		hidden[l->id] = in_libgort(p, l->mapping_id);
+		if (!l->n_line || hidden[l->id])
 			continue;
 		pprof_function key = { .id = l->line[l->n_line - 1]->function_id }, *k = &key;
 		pprof_function **f = bsearch(&k, p->function, p->n_function, sizeof(*p->function), by_id);
-		hidden[l->id] = f && allocator_function(profile_string(p, (*f)->name));
+		hidden[l->id] = f && allocator_function(p, *f);
 	}
 	return hidden;
 }
