@@ -27,7 +27,8 @@ struct rtp_thread {
 	_Atomic uint64_t period_ns;
 	_Atomic uint64_t labels; // label set of a native thread
 	_Atomic uint32_t tail;   // words written; the handler's
-	_Atomic uint32_t head RT_HOT_LINE; // words read
+	char pad[64];            // the two ends of the ring on lines of their own
+	_Atomic uint32_t head;   // words read
 	_Atomic uint64_t ring; // offset of RTP_RING_WORDS words; 0 until the first timer
 };
 
