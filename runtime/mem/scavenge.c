@@ -62,9 +62,11 @@ release_piece(uint32_t npages)
 size_t
 rt_scavenge(size_t bytes)
 {
-	size_t done = 0, n;
+	size_t done = 0, n = 0;
+	if (bytes == 0)
+		return 0;
 	do {
-		uint64_t pages = (bytes - done + RT_PAGE_SIZE - 1) >> RT_PAGE_SHIFT;
+		uint64_t pages = (bytes - done - 1) / RT_PAGE_SIZE + 1;
 		n = release_piece((uint32_t)rt_min(pages, (uint64_t)PIECE_PAGES));
 		done += n;
 	} while (n && done < bytes);
