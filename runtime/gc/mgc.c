@@ -27,7 +27,6 @@ struct gc_state rt_gc;
 
 struct cycle {
 	struct gc_times t;
-	bool stale_roots; // libraries changed before the stop: try again
 };
 
 void
@@ -183,16 +182,19 @@ gcMarkTermination(struct cycle *c)
 	rt_start_world();
 }
 
-// On g0, so that no goroutine's stack moves under the scan.
+// On g0, so that no goroutine's stack moves under the scan, and what the collector itself leaves on its
+// stack (addresses of spans, above all) pins nothing.
 static void
 cycle0(void *arg)
 {
 	struct cycle *c = arg;
-	c->stale_roots = !gcStart(c);
-	if (c->stale_roots)
-		return;
+	rt_sweep_finish();
+	do
+		rt_roots_prepare();
+	while (!gcStart(c)); // libraries came or went in between
 	gcMark(c);
 	gcMarkTermination(c);
+	rt_scavenge_new_goal();
 }
 
 // The caller has the right to run a cycle.
@@ -200,12 +202,7 @@ static void
 run_cycle(bool forced)
 {
 	struct cycle c = {.t.forced = forced};
-	rt_sweep_finish();
-	do {
-		rt_roots_prepare();
-		rt_systemstack(cycle0, &c);
-	} while (c.stale_roots);
-	rt_scavenge_new_goal();
+	rt_systemstack(cycle0, &c);
 	if (rt_debug.gctrace > 0)
 		rt_gctrace_print(&c.t);
 	rt_sweep_wake();

@@ -21,7 +21,7 @@ hide(int i, const void *p)
 }
 
 // Whether the slot at hidden[i] is still allocated. All sweeping is done.
-static bool
+static __attribute__((noinline)) bool
 alive(int i)
 {
 	uintptr_t p = ~hidden[i];
@@ -40,7 +40,7 @@ collect(void)
 }
 
 // Overwrites what earlier calls left on the stack.
-static __attribute__((noinline)) void
+static __attribute__((noinline, no_sanitize("address"))) void
 scrub_stack(void)
 {
 	volatile char junk[16384];
