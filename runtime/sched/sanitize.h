@@ -105,3 +105,27 @@ rt_call_on_g0(struct g *gp, struct g *g0, void (*fn)(void *), void *arg)
 	rt_call_on_saving(&gp->sched, top, fn, arg);
 #endif
 }
+
+// fn(arg) on g0's stack while gp is in a system call: gp->sched stays as gort_entersyscall set it.
+static inline void
+rt_run_on_g0(struct g *gp, struct g *g0, void (*fn)(void *), void *arg)
+{
+	uintptr_t top = rt_round_down(g0->sched.sp - 256, (uintptr_t)16);
+#if RT_ASAN || RT_TSAN
+	struct rt_g0_call c = {gp, g0, fn, arg};
+#if RT_ASAN
+	void *fake;
+	__sanitizer_start_switch_fiber(&fake, (void *)g0->stack.lo, g0->stack.hi - g0->stack.lo);
+#endif
+#if RT_TSAN
+	__tsan_switch_to_fiber(g0->tsan, 1);
+#endif
+	rt_call_on(top, rt_g0_trampoline, &c);
+#if RT_ASAN
+	__sanitizer_finish_switch_fiber(fake, NULL, NULL);
+#endif
+#else
+	(void)gp;
+	rt_call_on(top, fn, arg);
+#endif
+}
