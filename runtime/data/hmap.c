@@ -852,7 +852,7 @@ check_chain(const struct hmap *h, struct bmap *b, size_t n, size_t mask)
 }
 
 void
-rt_check_hmap(const struct gort_map *m)
+rt_hmap_check(const struct gort_map *m)
 {
 	const struct hmap *h = (const struct hmap *)m;
 	const struct gort_maptype *t = h->t;
@@ -869,4 +869,11 @@ rt_check_hmap(const struct gort_map *m)
 	}
 	if (count != h->count)
 		rt_throw("hmap: count is wrong");
+}
+
+size_t
+rt_hmap_capacity(const struct gort_map *m)
+{
+	const struct hmap *h = (const struct hmap *)m;
+	return BUCKET_CNT * (((size_t)1 << h->B) + h->noverflow);
 }

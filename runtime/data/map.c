@@ -9,6 +9,8 @@
 #include "debug/throw.h"
 #include "os/os.h"
 
+int rt_map_engine = MAP_BUCKETS;
+
 // ---- shared pieces ----
 
 void *
@@ -266,10 +268,10 @@ gort_make_map_(const struct gort_maptype **cache, const gort_type *key, const go
 {
 	static const struct gort_map_funcs none;
 	const struct gort_maptype *t = __atomic_load_n(cache, __ATOMIC_ACQUIRE);
-	if (rt_unlikely(!t)) {
+	if (rt_unlikely(!t || t->engine != rt_map_engine)) {
 		if (!rt_type_hashable(key))
 			rt_panic("runtime error: hash of unhashable type %s", key->name);
-		t = maptype(key, elem, MAP_BUCKETS, keyclass, &none);
+		t = maptype(key, elem, rt_map_engine, keyclass, &none);
 		__atomic_store_n(cache, t, __ATOMIC_RELEASE);
 	}
 	return rt_hmap_make(t, hint);
@@ -279,7 +281,7 @@ gort_map *
 gort_make_map_with_(const gort_type *key, const gort_type *elem, ptrdiff_t hint,
 		    struct gort_map_funcs funcs)
 {
-	return rt_hmap_make(maptype(key, elem, MAP_BUCKETS, GORT_KEY_OTHER, &funcs), hint);
+	return rt_hmap_make(maptype(key, elem, rt_map_engine, GORT_KEY_OTHER, &funcs), hint);
 }
 
 void *
@@ -341,4 +343,16 @@ bool
 gort_map_next(gort_map_iter *it)
 {
 	return it->t && rt_hmap_next(it);
+}
+
+void
+rt_check_map(const gort_map *m)
+{
+	rt_hmap_check(m);
+}
+
+size_t
+rt_map_capacity(const gort_map *m)
+{
+	return rt_hmap_capacity(m);
 }

@@ -18,7 +18,9 @@
 // Keys and values above these sizes lie in objects of their own. Go: abi.MapMaxKeyBytes.
 #define MAP_MAX_DIRECT 128
 
-enum map_engine { MAP_BUCKETS, MAP_SWISS };
+enum map_engine { MAP_BUCKETS, MAP_ENGINES };
+// What gort_make_map makes; tests change it.
+extern int rt_map_engine;
 
 // One a combination of key type, value type, functions and engine; interned, never freed.
 struct gort_maptype {
@@ -62,8 +64,12 @@ bool rt_hmap_delete(struct gort_map *m, const void *key);
 void rt_hmap_clear(struct gort_map *m);
 void rt_hmap_iterate(struct gort_map *m, struct gort_map_iter *it);
 bool rt_hmap_next(struct gort_map_iter *it);
-// Walks everything and throws when an invariant does not hold. For tests.
-void rt_check_hmap(const struct gort_map *m);
+void rt_hmap_check(const struct gort_map *m);
+size_t rt_hmap_capacity(const struct gort_map *m);
+
+// For tests: walks everything and throws when an invariant does not hold; slots that exist.
+void rt_check_map(const struct gort_map *m);
+size_t rt_map_capacity(const struct gort_map *m);
 
 // ---- for the engines ----
 
