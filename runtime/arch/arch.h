@@ -17,10 +17,15 @@ struct gobuf {
 // switches back, maybe on another thread.
 void rt_switch(struct gobuf *from, const struct gobuf *to);
 
-// Prepares a stack whose top is hi (16-byte aligned) so that the first switch to it enters
-// rt_goroutine_entry (sched/proc.c).
+// Prepares a stack whose top is hi so that the first switch to it calls rt_goroutine_begin, the
+// function with its arguments, rt_goroutine_end (sched/go.c). regs: as gort_go's stub saved them.
 struct gort_go_regs;
 void rt_gobuf_init(struct gobuf *b, uintptr_t hi, const struct gort_go_regs *regs);
+// Afterwards, and before the first switch to it: the function that regs are the arguments of.
+void rt_gobuf_set_fn(struct gobuf *b, void *fn);
+const struct gort_go_regs *rt_gobuf_regs(const struct gobuf *b);
+// The same for a call fn(arg).
+void rt_gobuf_init_call(struct gobuf *b, uintptr_t hi, void (*fn)(void *), void *arg);
 
 // Runs fn(arg) on the stack whose top is sp, on the same thread, and returns. Unwinders cross it.
 void rt_call_on(uintptr_t sp, void (*fn)(void *), void *arg);
@@ -28,9 +33,9 @@ void rt_call_on(uintptr_t sp, void (*fn)(void *), void *arg);
 // below the caller's frame: whoever scans from->sp upwards sees them.
 void rt_call_on_saving(struct gobuf *from, uintptr_t sp, void (*fn)(void *), void *arg);
 
-// Argument registers of one call, as gort_go's stub saves them; fn follows separately.
-struct gort_go_regs;
-size_t rt_go_regs_size(void);
+// Calls fn(arg) on the current stack with the callee-saved registers pushed as by rt_switch and their
+// address stored in *from: to others the caller looks parked.
+void rt_call_saving(struct gobuf *from, void (*fn)(void *), void *arg);
 
 // What rt_switch pushed at sp of a parked stack: for unwinders and the collector.
 struct rt_parked_regs {
@@ -39,11 +44,15 @@ struct rt_parked_regs {
 	uintptr_t saved[8]; // other callee-saved registers
 };
 void rt_parked_regs(const struct gobuf *b, struct rt_parked_regs *r);
+// The code of a goroutine's outermost frame.
+extern char rt_gostart_end[];
+void rt_gostart(void);
 
 // The interrupted state in a signal handler's ucontext.
 uintptr_t rt_uc_pc(const void *uc);
 uintptr_t rt_uc_sp(const void *uc);
 uintptr_t rt_uc_fp(const void *uc);
+void rt_uc_callee_saved(const void *uc, uintptr_t saved[8]);
 
 // Every general and vector register of the interrupted code lies in [*lo, *hi) of the signal frame.
 void rt_uc_bounds(const void *uc, uintptr_t *lo, uintptr_t *hi);

@@ -78,6 +78,9 @@ struct rt_introspect {
 	void (*set_hooks)(const struct rt_hooks *h);
 	_Atomic uint32_t *hook_flags;
 	_Atomic int64_t *mem_profile_rate, *block_profile_rate, *mutex_profile_fraction;
+	// Threads that are no Ms and never send or close a channel add themselves: a deadlock is then
+	// still seen (the profiler's reader, its HTTP server).
+	_Atomic int32_t *own_threads;
 	bool (*started)(void);
 	void (*enter)(void);
 	void (*leave)(void);
@@ -92,7 +95,7 @@ struct rt_introspect {
 	void **(*thread_slot)(void);
 	// Calls fn for each live goroutine. The world is stopped for the running ones, which come first;
 	// parked ones follow (with the world stopped too in this version). fn must not allocate from
-	// libc, print or park. Returns how many. The caller may be any goroutine or foreign thread.
+	// libc, print or park. Returns how many; -EAGAIN on a thread that is no goroutine.
 	int (*for_each_goroutine)(void (*fn)(const struct rt_goroutine_info *gi, void *arg), void *arg);
 	int (*num_threads)(void);
 	// Runs a full collection and waits for its sweep; on a goroutine only.

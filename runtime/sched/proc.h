@@ -2,8 +2,8 @@
 // The scheduler's structures, by Go's names: G a goroutine, M an OS thread, P the right (and the
 // caches) to run goroutines; `sched` what they share. Whole picture: docs/HACKING.md.
 //
-//              rt_newproc               execute
-//     Gdead ---------------> Grunnable ---------> Grunning ---+
+//        capture, start        execute
+//     Gdead -> (Gwaiting) -> Grunnable ---------> Grunning ---+
 //       ^                     ^  ^  ^              | |  |     |
 //       |                     |  |  +--------------+ |  |     |   gort_gosched, preemption
 //       |                     |  +---- Gwaiting <----+  |     |   rt_park; rt_ready
@@ -28,14 +28,15 @@
 #include "base/base.h"
 #include "base/lock.h"
 #include "base/rand.h"
+#include "sched/timer.h"
 #include "sched/tls.h"
 
 struct sudog;
 struct mcache;
 struct hchan;
-struct gort_timer;
 
-enum gstatus { Gidle, Grunnable, Grunning, Gsyscall, Gwaiting, Gmoribund_unused, Gdead };
+// Numbers as in Go's tracebacks and schedtrace (5 is unused there too).
+enum gstatus { Gidle, Grunnable, Grunning, Gsyscall, Gwaiting, Gdead = 6, Gpreempted = 9 };
 enum pstatus { Pidle, Prunning, Psyscall, Pgcstop, Pdead };
 
 // Why a goroutine waits; the text stands in tracebacks and goroutine profiles (rt_wait_reason_text).
@@ -109,9 +110,11 @@ struct g {
 	uint32_t gcscan;         // collector: cycle in which the stack was scanned last
 	int64_t gcassistbytes;   // collector: allocation credit
 	int64_t runnable_since;  // scheduler latency sampling; 0 when not sampled
-	int64_t sleepuntil;
-	uint32_t nsudogs;
+	struct rt_timer sleeptimer; // gort_sleep
 	bool big;                // its stack is not from a standard slot
+#if RT_TSAN
+	void *tsan;              // its fiber
+#endif
 };
 
 // What the next one to run must finish for the goroutine (or g0) that left the stack: an unlock, a
@@ -141,9 +144,8 @@ struct m {
 	struct rt_note park; // it sleeps here
 	struct m *alllink;   // allm; Ms are never freed
 	struct m *schedlink; // idle list
-	_Atomic uint32_t stopped; // world stop: the stop generation it has acknowledged
 	const void *stop_uc; // ucontext when stopped in the signal handler, NULL when at a poll
-	uintptr_t stop_sp;   // its sp where it stopped
+	struct gobuf stopbuf; // stopped at a poll: where, as if it were parked
 	void *sigstack;      // the alternate signal stack: [sigstack, sigstack + sigstack_size)
 	size_t sigstack_size;
 	void *prof;          // the profiler's per-thread state
@@ -167,6 +169,9 @@ struct p {
 
 	struct g *gfree;            // dead goroutines with their stacks, LIFO
 	uint32_t ngfree;
+	uint32_t straight;          // switches without a detour over g0; others read it as a hint
+	_Atomic int64_t ngborn, ngdied; // written by the owner only
+	uint64_t goidcache, goidcacheend;
 	struct sudog *sudogcache;
 	uint32_t nsudogcache;
 	uint32_t syscalltick;
@@ -175,7 +180,7 @@ struct p {
 
 	// Timers of the goroutines that slept here. timers.c.
 	struct rt_mutex timerslock RT_HOT_LINE;
-	struct gort_timer **timers;  // a 4-ary heap by when
+	struct rt_timer **timers;    // a 4-ary heap by when
 	uint32_t ntimers, captimers;
 	_Atomic int64_t timer0when;  // when of timers[0]; 0: none. Read without the lock.
 
@@ -205,19 +210,25 @@ extern struct schedt {
 	_Atomic uint32_t needspinning;
 	_Atomic uint64_t goidgen;
 	_Atomic int32_t ngsys;      // goroutines with is_system
-	_Atomic int32_t ngcount;    // goroutines that are not Gdead
 	_Atomic uint32_t gcwaiting; // a stop is wanted or in force
 	_Atomic bool dying;         // app returned or a panic is under way: nothing new is scheduled
-	int64_t lastpoll;
 	int64_t start_ns;           // rt_nanotime at initialisation
-	// The stop in force (sched/stw.c).
-	_Atomic int32_t stopwait;   // Ps not stopped yet
+	_Atomic int32_t own_threads; // threads that are no Ms but can never send: sysmon, profiler
+	// One idle M at a time sleeps for the timers (sched/timer.c): until when; 0: nobody does.
+	_Atomic int64_t polluntil;
+	_Atomic uint32_t pollseq;   // futex word: changes to wake it
+	// The stop in force (sched/stw.c). Under lock.
+	int32_t stopwait;           // Ps not stopped yet
 	struct rt_note stopnote;
 	_Atomic uint32_t stopgen;   // futex word: Ms stopped in place wait for it to change
+	struct rt_note sysmonnote;
+	_Atomic bool sysmonwait;    // sysmon sleeps until a P leaves the idle list
 } sched;
 
-extern struct p **allp;          // gomaxprocs of them in use; grows only, under a world stop
-extern int32_t gomaxprocs;
+// The first gomaxprocs of allp take work; up to nallp they exist (Pdead, or about to be retired by their
+// M). Both change under a world stop only.
+extern struct p **allp;
+extern int32_t nallp, gomaxprocs;
 extern _Atomic(struct m *) allm; // push-only list
 extern _Atomic(struct g *) allgs; // push-only list through alllink; includes dead ones
 extern struct m m0;
@@ -246,8 +257,18 @@ void rt_systemstack(void (*fn)(void *), void *arg);
 // Starts a runtime-internal goroutine running fn(arg) (hidden from profiles, not counted).
 struct g *rt_newproc_system(void (*fn)(void *), void *arg);
 
-// The only way to change a goroutine's status; throws when it is not old.
-void rt_casgstatus(struct g *gp, enum gstatus old, enum gstatus new);
+// The only way to change a goroutine's status; throws when it is not old. Whoever calls is the only
+// one entitled to change it (it runs gp, or took it from the queue that held it), so a checked store is
+// enough. release: what the goroutine left behind is seen by whoever finds the new status.
+RT_COLD _Noreturn void rt_bad_gstatus(struct g *gp, enum gstatus old, enum gstatus new);
+RT_INLINE void
+rt_casgstatus(struct g *gp, enum gstatus old, enum gstatus new)
+{
+	if (rt_unlikely(rt_load(&gp->status) != (uint32_t)old))
+		rt_bad_gstatus(gp, old, new);
+	rt_store_release(&gp->status, (uint32_t)new);
+}
+
 RT_INLINE enum gstatus
 rt_gstatus(const struct g *gp)
 {
@@ -265,9 +286,11 @@ bool rt_world_stopped(void);
 // Calls fn for every goroutine that is not dead. World stopped, or accept one that changes under you.
 void rt_for_each_g(void (*fn)(struct g *gp, void *arg), void *arg);
 
-// Bounds of the live part of gp's stack. World stopped or gp parked and claimed. For the current
-// goroutine (inside rt_systemstack) and for those stopped in a handler it is [sp - 128, hi).
-void rt_g_live_stack(struct g *gp, uintptr_t *lo, uintptr_t *hi);
+// World stopped. Calls scan for every range of stacks and saved registers in which a goroutine may
+// hold a pointer: each live goroutine's stack from its sp (less the red zone where a signal stopped it)
+// with callee-saved registers; signal frames; the scheduling stacks of Ms that were inside the runtime.
+// Ranges are 8-byte aligned. The caller runs on g0; its own frames are not included.
+void rt_for_each_stack(void (*scan)(struct g *gp, uintptr_t lo, uintptr_t hi, void *arg), void *arg);
 
 // P-local work: acquires nothing; valid until the next park.
 RT_INLINE struct p *

@@ -68,3 +68,23 @@ rt_depth(void)
 {
 	return (int32_t)((uint32_t)RT_TLS_READ(offsetof(struct rt_tls, depth)) & 0x7fffffffu);
 }
+
+// For rt_leave_slow and signal handlers only: one instruction each.
+RT_INLINE void
+rt_tls_set_depth(int32_t depth)
+{
+	RT_TLS_WRITE32(offsetof(struct rt_tls, depth), depth);
+}
+
+// Reports whether a request is noted.
+RT_INLINE bool
+rt_tls_dec_depth(void)
+{
+	return RT_TLS_DEC32_NEGATIVE(offsetof(struct rt_tls, depth));
+}
+
+RT_INLINE void
+rt_tls_note_request(void)
+{
+	RT_TLS_OR32(offsetof(struct rt_tls, depth), RT_DEPTH_PENDING);
+}

@@ -63,3 +63,19 @@ rt_getsp(void)
 				 : "memory");                                                      \
 		rt_neg_;                                                                           \
 	})
+#define RT_TLS_WRITE32(off, val)                                                                   \
+	({                                                                                         \
+		uintptr_t rt_a_;                                                                   \
+		__asm__ volatile("mov rt_tls@gottpoff(%%rip), %0\n\tmovl %1, %%fs:%c2(%0)"         \
+				 : "=&r"(rt_a_)                                                    \
+				 : "ri"((int32_t)(val)), "i"(off)                                  \
+				 : "memory");                                                      \
+	})
+#define RT_TLS_OR32(off, val)                                                                      \
+	({                                                                                         \
+		uintptr_t rt_a_;                                                                   \
+		__asm__ volatile("mov rt_tls@gottpoff(%%rip), %0\n\torl %1, %%fs:%c2(%0)"          \
+				 : "=&r"(rt_a_)                                                    \
+				 : "ri"((int32_t)(val)), "i"(off)                                  \
+				 : "memory", "cc");                                                \
+	})

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The runtime's side of hooks.h: the hook table, and the answers to a profiler's questions.
+#include "debug/hooks.h"
+
+#include <errno.h>
+
+#include "arch/arch.h"
+#include "base/lock.h"
+#include "debug/throw.h"
+#include "mem/malloc.h"
+#include "os/os.h"
+#include "sched/proc.h"
+#include "sched/stack.h"
+
+_Atomic uint32_t rt_hook_flags;
+_Atomic(const struct rt_hooks *) rt_hooks;
+_Atomic int64_t rt_mem_profile_rate = 512 * 1024; // Go: MemProfileRate
+_Atomic int64_t rt_block_profile_rate;
+_Atomic int64_t rt_mutex_profile_fraction;
+
+void
+rt_set_hooks(const struct rt_hooks *h)
+{
+	rt_store_release(&rt_hooks, h);
+}
+
+static bool
+started(void)
+{
+	return rt_load_acquire(&rt_started);
+}
+
+static void
+enter(void)
+{
+	rt_enter();
+}
+
+static void
+leave(void)
+{
+	rt_leave();
+}
+
+// The M's own stacks count too: scheduling stack and signal stack.
+static bool
+stack_bounds(uintptr_t sp, uintptr_t *lo, uintptr_t *hi)
+{
+	if (rt_stack_bounds(sp, lo, hi))
+		return true;
+	struct m *mp = rt_getm();
+	if (!mp)
+		return false;
+	*lo = mp->g0->stack.lo;
+	*hi = mp->g0->stack.hi;
+	if (sp >= *lo && sp < *hi)
+		return true;
+	*lo = (uintptr_t)mp->sigstack;
+	*hi = *lo + mp->sigstack_size;
+	return sp >= *lo && sp < *hi;
+}
+
+static struct g *
+current(void)
+{
+	struct m *mp = rt_getm();
+	return mp ? mp->curg : NULL;
+}
+
+static const void *
+labels(void)
+{
+	struct g *gp = current();
+	return gp ? gp->labels : NULL;
+}
+
+static uint64_t
+goid(void)
+{
+	struct g *gp = current();
+	return gp ? gp->goid : 0;
+}
+
+static bool
+on_system_goroutine(void)
+{
+	struct g *gp = current();
+	return gp && gp->is_system;
+}
+
+static void
+set_labels(const void *l)
+{
+	struct g *gp = current();
+	if (gp)
+		gp->labels = l;
+}
+
+static void **
+thread_slot(void)
+{
+	struct m *mp = rt_getm();
+	return mp ? &mp->prof : NULL;
+}
+
+// ---- goroutines ----
+
+struct walk {
+	void (*fn)(const struct rt_goroutine_info *gi, void *arg);
+	void *arg;
+	struct g *self;
+	bool running; // this pass: those that run; else the others
+	int n;
+};
+
+static void
+describe(struct rt_goroutine_info *gi, struct g *gp, const struct walk *w)
+{
+	enum gstatus st = rt_gstatus(gp);
+	*gi = (struct rt_goroutine_info){
+		.goid = gp->goid,
+		.parentgoid = gp->parentgoid,
+		.status = (int)st,
+		.waitreason = st == Gwaiting ? rt_wait_reason_text(gp->waitreason) : NULL,
+		.waitsince = gp->waitsince,
+		.system = gp->is_system,
+		.locked = gp->lockedm != NULL,
+		.is_main = gp->is_main,
+		.startpc = gp->startpc,
+		.gopc = gp->gopc,
+		.labels = gp->labels,
+		.stack_lo = gp->stack.lo,
+		.stack_hi = gp->stack.hi,
+	};
+	struct m *mp = st == Grunning ? gp->m : NULL;
+	if (mp && mp->stop_uc) {
+		gi->uc = mp->stop_uc;
+		gi->pc = rt_uc_pc(gi->uc);
+		gi->sp = rt_uc_sp(gi->uc);
+		gi->fp = rt_uc_fp(gi->uc);
+		rt_uc_callee_saved(gi->uc, gi->callee_saved);
+		return;
+	}
+	struct gobuf b = gp->sched;
+	struct rt_parked_regs r;
+	if (mp && gp != w->self && mp->stopbuf.sp - gp->stack.lo < gp->stack.hi - gp->stack.lo)
+		b = mp->stopbuf; // at a poll on its own stack; else it is inside rt_systemstack
+	rt_parked_regs(&b, &r);
+	gi->pc = r.pc;
+	gi->sp = r.sp;
+	gi->fp = r.fp;
+	for (int i = 0; i < 8; i++)
+		gi->callee_saved[i] = r.saved[i];
+}
+
+static void
+visit(struct g *gp, void *arg)
+{
+	struct walk *w = arg;
+	if ((rt_gstatus(gp) == Grunning) != w->running)
+		return;
+	struct rt_goroutine_info gi;
+	describe(&gi, gp, w);
+	w->fn(&gi, w->arg);
+	w->n++;
+}
+
+static void
+walk0(void *arg)
+{
+	struct walk *w = arg;
+	rt_stop_world("goroutine profile");
+	w->running = true;
+	rt_for_each_g(visit, w);
+	w->running = false;
+	rt_for_each_g(visit, w);
+	rt_start_world();
+}
+
+static int
+for_each_goroutine(void (*fn)(const struct rt_goroutine_info *gi, void *arg), void *arg)
+{
+	struct m *mp = rt_getm();
+	if (!mp || !mp->curg)
+		return -EAGAIN; // a foreign thread has no P to stop the world with
+	struct walk w = {.fn = fn, .arg = arg, .self = mp->curg};
+	rt_enter();
+	rt_systemstack(walk0, &w);
+	rt_leave();
+	return w.n;
+}
+
+static int
+num_threads(void)
+{
+	int n = 0;
+	for (struct m *mp = rt_load_acquire(&allm); mp; mp = mp->alllink)
+		n++;
+	return n;
+}
+
+static void
+collect(void)
+{
+	rt_enter();
+	rt_gc_collect();
+	rt_leave();
+}
+
+// Measured once over a millisecond at least, then over the whole time since the start.
+static double
+ticks_per_second(void)
+{
+	static uint64_t ticks0;
+	static int64_t ns0;
+	if (ns0 == 0) {
+		ticks0 = rt_cputicks();
+		ns0 = rt_nanotime();
+	}
+	int64_t ns;
+	while ((ns = rt_nanotime()) - ns0 < 1000000)
+		rt_cpu_relax();
+	return (double)(rt_cputicks() - ticks0) * 1e9 / (double)(ns - ns0);
+}
+
+const struct rt_introspect *
+gort_introspect(void)
+{
+	static struct rt_introspect in;
+	in = (struct rt_introspect){
+		.size = sizeof in,
+		.set_hooks = rt_set_hooks,
+		.hook_flags = &rt_hook_flags,
+		.mem_profile_rate = &rt_mem_profile_rate,
+		.block_profile_rate = &rt_block_profile_rate,
+		.mutex_profile_fraction = &rt_mutex_profile_fraction,
+		.own_threads = &sched.own_threads,
+		.started = started,
+		.enter = enter,
+		.leave = leave,
+		.stack_bounds = stack_bounds,
+		.labels = labels,
+		.goid = goid,
+		.on_system_goroutine = on_system_goroutine,
+		.set_labels = set_labels,
+		.thread_slot = thread_slot,
+		.for_each_goroutine = for_each_goroutine,
+		.num_threads = num_threads,
+		.gc = collect,
+		.ticks_per_second = ticks_per_second,
+		.num_goroutine = rt_ngoroutines,
+		.entry_lo = (uintptr_t)rt_gostart,
+		.entry_hi = (uintptr_t)rt_gostart_end,
+	};
+	return &in;
+}

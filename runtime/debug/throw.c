@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The ways to fail for good; contracts in throw.h and traceback.h.
+#include "debug/throw.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <gort/sched.h>
+
+#include "base/print.h"
+#include "debug/env.h"
+#include "debug/traceback.h"
+#include "os/os.h"
+#include "sched/proc.h"
+
+static _Atomic int panicking_tid;
+
+void
+rt_panic_begin(void)
+{
+	int none = 0, me = rt_os_gettid();
+	rt_enter(); // a stop must not catch this thread half-way through its report
+	if (!atomic_compare_exchange_strong(&panicking_tid, &none, me)) {
+		if (none == me)
+			_exit(2); // failed while reporting
+		for (;;)
+			pause();
+	}
+	rt_store(&sched.dying, true);
+	if (ftrylockfile(stdout) == 0) {
+		fflush_unlocked(stdout);
+		funlockfile(stdout);
+	}
+}
+
+// all: print every goroutine at any level but none, as Go does for fatal errors.
+static _Noreturn void
+finish(const void *uc, bool all)
+{
+	if (rt_traceback_level >= RT_TRACEBACK_SINGLE) {
+		rt_traceback_current(uc);
+		if (all || rt_traceback_level >= RT_TRACEBACK_ALL)
+			rt_traceback_others();
+	}
+	if (rt_traceback_level == RT_TRACEBACK_CRASH) {
+		signal(SIGABRT, SIG_DFL);
+		abort();
+	}
+	_exit(2);
+}
+
+void
+rt_panic_end(const void *uc)
+{
+	finish(uc, false);
+}
+
+static void
+message(const char *prefix, const char *fmt, va_list ap)
+{
+	char text[1024];
+	rt_vsnprintf(text, sizeof text, fmt, ap);
+	rt_printf("%s%s\n\n", prefix, text);
+}
+
+void
+rt_panic(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	rt_panic_begin();
+	message("panic: ", fmt, ap);
+	va_end(ap);
+	finish(NULL, false);
+}
+
+void
+rt_fatal(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	rt_panic_begin();
+	message("fatal error: ", fmt, ap);
+	va_end(ap);
+	finish(NULL, true);
+}
+
+void
+rt_throw(const char *text)
+{
+	rt_panic_begin();
+	rt_printf("fatal error: %s\n[this is a bug in gort, or memory of the runtime was overwritten]\n\n",
+		  text);
+	finish(NULL, true);
+}
+
+void
+gort_panic(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	rt_panic_begin();
+	message("panic: ", fmt, ap);
+	va_end(ap);
+	finish(NULL, false);
+}
+
+void
+gort_fatal(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	rt_panic_begin();
+	message("fatal error: ", fmt, ap);
+	va_end(ap);
+	finish(NULL, true);
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Address space. Everything is anonymous and private; a failed hint (huge pages) is not an error.
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "base/lock.h"
+#include "debug/throw.h"
+#include "os/os.h"
+
+static void *
+map_noreserve(size_t n)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+void *
+rt_os_reserve(size_t n, size_t min, size_t align, size_t *got)
+{
+	int saved = errno;
+	char *p = NULL;
+	for (; n >= min; n /= 2) {
+		p = map_noreserve(n + align);
+		if (p)
+			break;
+	}
+	errno = saved;
+	if (!p)
+		return NULL;
+	char *lo = (char *)rt_round_up((uintptr_t)p, align);
+	if (lo > p)
+		munmap(p, (size_t)(lo - p));
+	munmap(lo + n, (size_t)(p + align - lo));
+	*got = n;
+	return lo;
+}
+
+void *
+rt_os_alloc(size_t n)
+{
+	int saved = errno;
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	errno = saved;
+	return p == MAP_FAILED ? NULL : p;
+}
+
+void
+rt_os_free(void *p, size_t n)
+{
+	munmap(p, n);
+}
+
+void
+rt_os_release(void *p, size_t n)
+{
+	int saved = errno;
+	madvise(p, n, MADV_DONTNEED);
+	errno = saved;
+}
+
+void
+rt_os_hugepage(void *p, size_t n, bool on)
+{
+	int saved = errno;
+	madvise(p, n, on ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	errno = saved;
+}
+
+// Chunks of 256 KiB are cut from front to back; what is larger gets a mapping of its own.
+#define PERSISTENT_CHUNK ((size_t)256 << 10)
+
+static struct {
+	struct rt_mutex lock;
+	uintptr_t next, end;
+} persistent;
+
+void *
+rt_persistent_alloc(size_t n, size_t align, _Atomic uint64_t *stat)
+{
+	align = rt_max(align, (size_t)16);
+	if (stat)
+		atomic_fetch_add_explicit(stat, n, memory_order_relaxed);
+	if (n >= PERSISTENT_CHUNK / 4) {
+		void *big = rt_os_alloc(rt_round_up(n, (size_t)4096));
+		if (!big)
+			rt_fatal("runtime: cannot allocate memory");
+		return big;
+	}
+	rt_lock(&persistent.lock);
+	uintptr_t p = rt_round_up(persistent.next, align);
+	if (p + n > persistent.end) {
+		void *chunk = rt_os_alloc(PERSISTENT_CHUNK);
+		if (!chunk) {
+			rt_unlock(&persistent.lock);
+			rt_fatal("runtime: cannot allocate memory");
+		}
+		p = (uintptr_t)chunk;
+		persistent.end = p + PERSISTENT_CHUNK;
+	}
+	persistent.next = p + n;
+	rt_unlock(&persistent.lock);
+	return (void *)p;
+}

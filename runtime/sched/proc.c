@@ -1,0 +1,1009 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The scheduler: how an M finds a goroutine, switches to it, and sleeps when there is none.
+//
+// Two ways from one goroutine to the next. Straight: the one that parks switches to the next in its
+// P's queue; no other stack is involved. Through g0: schedule() on the M's own stack, which also sees
+// stops, preemption, timers, the global queue and other Ps. The straight way is taken while p->slow is
+// 0 and the ticks allow it; nothing may depend on which one was taken.
+//
+// Whoever runs next finishes the leaver (m->fin): before that its stack is still in use, so a lock
+// that guards it in a queue stays held, and it is on no run queue or free list.
+//
+// Waking and sleeping. Work is published first, then npidle is read (rt_wakep); an M gives up its P
+// first (npidle grows), stops spinning, then looks at all queues once more. Both sides are seq_cst, so
+// one of them sees the other: no work is left with every M asleep. At most one M is woken at a time;
+// a spinning M that finds work wakes the next one (resetspinning).
+//
+// Go: runtime/proc.go.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <gort/sched.h>
+
+#include "base/print.h"
+#include "debug/env.h"
+#include "debug/hooks.h"
+#include "debug/throw.h"
+#include "gc/barrier.h"
+#include "mem/malloc.h"
+#include "os/os.h"
+#include "sched/sanitize.h"
+#include "sched/sched.h"
+#include "sched/stack.h"
+#include "sched/sudog.h"
+
+#define MAX_PROCS 1024
+#define GFREE_MAX 64u       // dead goroutines a P keeps; half go to the global list above it
+#define SUDOG_CACHE_MAX 128u
+
+struct schedt sched;
+struct p **allp;
+int32_t nallp, gomaxprocs;
+_Atomic(struct m *) allm;
+_Atomic(struct g *) allgs;
+struct m m0;
+_Atomic bool rt_started;
+_Thread_local struct rt_tls rt_tls;
+
+static struct rt_mutex sudoglock;
+static struct sudog *sudogfree;
+static uint32_t nsudogfree;
+
+static const char *const wait_reasons[WAIT_REASONS] = {
+	[WAIT_NONE] = "",
+	[WAIT_GC_ASSIST_MARKING] = "GC assist marking",
+	[WAIT_IO] = "IO wait",
+	[WAIT_CHAN_RECEIVE_NIL] = "chan receive (nil chan)",
+	[WAIT_CHAN_SEND_NIL] = "chan send (nil chan)",
+	[WAIT_GARBAGE_COLLECTION] = "garbage collection",
+	[WAIT_PANIC] = "panicwait",
+	[WAIT_SELECT] = "select",
+	[WAIT_SELECT_NO_CASES] = "select (no cases)",
+	[WAIT_GC_ASSIST] = "GC assist wait",
+	[WAIT_GC_SWEEP] = "GC sweep wait",
+	[WAIT_GC_SCAVENGE] = "GC scavenge wait",
+	[WAIT_CHAN_RECEIVE] = "chan receive",
+	[WAIT_CHAN_SEND] = "chan send",
+	[WAIT_FINALIZER] = "finalizer wait",
+	[WAIT_FORCE_GC] = "force gc (idle)",
+	[WAIT_SEMACQUIRE] = "semacquire",
+	[WAIT_SLEEP] = "sleep",
+	[WAIT_COND] = "sync.Cond.Wait",
+	[WAIT_MUTEX_LOCK] = "sync.Mutex.Lock",
+	[WAIT_RWMUTEX_RLOCK] = "sync.RWMutex.RLock",
+	[WAIT_RWMUTEX_LOCK] = "sync.RWMutex.Lock",
+	[WAIT_GC_CYCLE] = "wait for GC cycle",
+	[WAIT_GC_WORKER_IDLE] = "GC worker (idle)",
+	[WAIT_PREEMPTED] = "preempted",
+	[WAIT_STOPPING_WORLD] = "stopping the world",
+	[WAIT_WAITGROUP] = "sync.WaitGroup.Wait",
+};
+
+const char *
+rt_wait_reason_text(enum wait_reason r)
+{
+	return r < WAIT_REASONS ? wait_reasons[r] : "unknown wait reason";
+}
+
+void
+rt_bad_gstatus(struct g *gp, enum gstatus old, enum gstatus new)
+{
+	rt_printf("casgstatus: goroutine %lu is %u, not %d (-> %d)\n", gp->goid,
+		  rt_load(&gp->status), old, new);
+	rt_throw("casgstatus: bad incoming status");
+}
+
+uint64_t
+rt_fastrand64(void)
+{
+	return rt_rand_next(&rt_getm()->randstate);
+}
+
+// ---- dead goroutines and sudogs ----
+
+void
+rt_gfput(struct p *pp, struct g *gp)
+{
+	if (gp->big)
+		rt_stack_free_big_g(gp); // the g itself comes back with the next big stack
+	else {
+		gp->schedlink = pp->gfree;
+		pp->gfree = gp;
+		pp->ngfree++;
+	}
+	if (pp->ngfree < GFREE_MAX)
+		return;
+	rt_lock(&sched.lock);
+	while (pp->ngfree > GFREE_MAX / 2) {
+		struct g *x = pp->gfree;
+		pp->gfree = x->schedlink;
+		pp->ngfree--;
+		x->schedlink = sched.gfree;
+		sched.gfree = x;
+		sched.ngfree++;
+	}
+	rt_unlock(&sched.lock);
+}
+
+static void
+gfrefill(struct p *pp)
+{
+	rt_lock(&sched.lock);
+	while (pp->ngfree < GFREE_MAX / 2 && sched.gfree) {
+		struct g *gp = sched.gfree;
+		sched.gfree = gp->schedlink;
+		sched.ngfree--;
+		gp->schedlink = pp->gfree;
+		pp->gfree = gp;
+		pp->ngfree++;
+	}
+	rt_unlock(&sched.lock);
+}
+
+void
+rt_allgadd(struct g *gp)
+{
+	struct g *head = rt_load(&allgs);
+	do
+		gp->alllink = head;
+	while (!atomic_compare_exchange_weak_explicit(&allgs, &head, gp, memory_order_release,
+						      memory_order_relaxed));
+}
+
+struct g *
+rt_gfget(struct p *pp)
+{
+	if (!pp->gfree && sched.ngfree > 0) // a stale look costs one new stack or one lock
+		gfrefill(pp);
+	struct g *gp = pp->gfree;
+	if (rt_likely(gp != NULL)) {
+		pp->gfree = gp->schedlink;
+		pp->ngfree--;
+		return gp;
+	}
+	gp = rt_stack_new_g();
+	if (!gp)
+		rt_fatal("runtime: out of address space for goroutine stacks");
+	rt_store(&gp->status, Gdead);
+	rt_fiber_create(gp);
+	rt_allgadd(gp);
+	return gp;
+}
+
+struct sudog *
+rt_acquire_sudog(void)
+{
+	struct p *pp = rt_getp();
+	struct sudog *sg = pp->sudogcache;
+	if (rt_likely(sg != NULL)) {
+		pp->sudogcache = sg->next;
+		pp->nsudogcache--;
+		sg->next = NULL;
+		return sg;
+	}
+	rt_lock(&sudoglock);
+	sg = sudogfree;
+	if (sg) {
+		sudogfree = sg->next;
+		nsudogfree--;
+	}
+	rt_unlock(&sudoglock);
+	if (!sg)
+		sg = rt_persistent_alloc(sizeof *sg, RT_CACHE_LINE, NULL);
+	sg->next = NULL;
+	return sg;
+}
+
+void
+rt_release_sudog(struct sudog *sg)
+{
+	struct p *pp = rt_getp();
+	sg->g = NULL;
+	sg->c = NULL;
+	sg->elem = NULL;
+	if (rt_likely(pp->nsudogcache < SUDOG_CACHE_MAX)) {
+		sg->next = pp->sudogcache;
+		pp->sudogcache = sg;
+		pp->nsudogcache++;
+		return;
+	}
+	rt_lock(&sudoglock);
+	sg->next = sudogfree;
+	sudogfree = sg;
+	nsudogfree++;
+	rt_unlock(&sudoglock);
+}
+
+// ---- Ps ----
+
+void
+rt_acquirep(struct m *mp, struct p *pp)
+{
+	if (mp->p || pp->m || rt_load(&pp->status) != Pidle)
+		rt_throw("acquirep: P is not idle");
+	mp->p = pp;
+	pp->m = mp;
+	rt_store_release(&pp->status, Prunning);
+}
+
+struct p *
+rt_releasep(struct m *mp)
+{
+	struct p *pp = mp->p;
+	if (!pp || pp->m != mp)
+		rt_throw("releasep: M has no P");
+	mp->p = NULL;
+	pp->m = NULL;
+	rt_store_release(&pp->status, Pidle);
+	return pp;
+}
+
+void
+rt_pidleput_locked(struct p *pp)
+{
+	pp->link = sched.pidle;
+	sched.pidle = pp;
+	atomic_fetch_add(&sched.npidle, 1); // seq_cst: see the head comment
+}
+
+struct p *
+rt_pidleget_locked(void)
+{
+	struct p *pp = sched.pidle;
+	if (!pp)
+		return NULL;
+	sched.pidle = pp->link;
+	atomic_fetch_sub(&sched.npidle, 1);
+	if (rt_unlikely(rt_load(&sched.sysmonwait))) {
+		rt_store(&sched.sysmonwait, false);
+		rt_note_wakeup(&sched.sysmonnote);
+	}
+	return pp;
+}
+
+static struct p *
+newp(int32_t id)
+{
+	struct p *pp = rt_persistent_alloc(sizeof *pp, _Alignof(struct p), NULL);
+	pp->id = id;
+	rt_store(&pp->status, Pgcstop);
+	pp->mcache = rt_mcache_alloc();
+	rt_random_bytes(&pp->randstate, sizeof pp->randstate);
+	return pp;
+}
+
+// Makes n Ps take work. World stopped (or not started yet). A P beyond n that an M holds is retired by
+// that M at its next schedule(); an idle one at once.
+void
+rt_procresize(int32_t n)
+{
+	for (; nallp < n; nallp++)
+		allp[nallp] = newp(nallp);
+	for (int32_t i = 0; i < n; i++) {
+		atomic_fetch_and(&allp[i]->slow, ~(uint32_t)SLOW_RETIRE);
+		if (rt_load(&allp[i]->status) == Pdead)
+			rt_store(&allp[i]->status, Pgcstop); // rt_start_world makes it idle
+	}
+	for (int32_t i = n; i < nallp; i++) {
+		struct p *pp = allp[i];
+		if (pp->m) {
+			atomic_fetch_or(&pp->slow, SLOW_RETIRE);
+		} else {
+			rt_timers_move(pp, allp[0]);
+			rt_store(&pp->status, Pdead);
+		}
+	}
+	gomaxprocs = n;
+}
+
+// ---- Ms ----
+
+static void
+mcommoninit(struct m *mp)
+{
+	mp->g0 = &mp->g0_storage;
+	mp->g0->m = mp;
+	mp->g0->is_system = true;
+	rt_store(&mp->g0->status, Grunning);
+	rt_random_bytes(&mp->randstate, sizeof mp->randstate);
+	rt_lock(&sched.lock);
+	mp->id = sched.mcount++;
+	mp->alllink = rt_load(&allm);
+	rt_store_release(&allm, mp);
+	rt_unlock(&sched.lock);
+}
+
+static void
+g0_stack_bounds(struct g *g0)
+{
+	pthread_attr_t attr;
+	void *lo;
+	size_t n;
+	if (pthread_getattr_np(pthread_self(), &attr) != 0)
+		rt_throw("pthread_getattr_np failed");
+	pthread_attr_getstack(&attr, &lo, &n);
+	pthread_attr_destroy(&attr);
+	g0->stack = (struct stack){.lo = (uintptr_t)lo, .hi = (uintptr_t)lo + n};
+}
+
+// On the new thread (or the first): from here on it is an M, inside the runtime.
+static void
+minit(struct m *mp)
+{
+	rt_tls.g = mp->g0;
+	rt_tls.m = mp;
+	rt_tls.depth = 1;
+	mp->tid = rt_os_gettid();
+	mp->thread = pthread_self();
+	g0_stack_bounds(mp->g0);
+	rt_fiber_adopt(mp->g0);
+	rt_msiginit(mp);
+	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
+	if (h && h->thread_start)
+		h->thread_start(mp);
+}
+
+static _Noreturn void schedule(void);
+
+static void *
+mstart(void *arg)
+{
+	struct m *mp = arg;
+	minit(mp);
+	rt_acquirep(mp, mp->nextp);
+	mp->nextp = NULL;
+	schedule();
+}
+
+_Noreturn void
+rt_mstart_m0(void)
+{
+	schedule();
+}
+
+// Signals stay blocked until the thread has its alternate stack and thread-local words.
+static bool
+newm(struct p *pp, bool spinning)
+{
+	static _Atomic bool warned;
+	struct m *mp = rt_persistent_alloc(sizeof *mp, RT_CACHE_LINE, NULL);
+	mp->nextp = pp;
+	mp->spinning = spinning;
+	mcommoninit(mp);
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_t attr;
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_t thread;
+	int err = pthread_create(&thread, &attr, mstart, mp);
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err == 0)
+		return true;
+	if (!atomic_exchange(&warned, true))
+		rt_printf("gort: cannot start a thread (%s); going on with those there are\n",
+			  strerror(err));
+	mp->nextp = NULL;
+	return false;
+}
+
+// Ms that could not be started are not counted as running; they cannot be unlinked from allm, so
+// their number is kept apart.
+static int32_t nmfailed;
+
+// Runs pp (NULL: an idle one, if any) on a sleeping or new M. spinning: the caller has counted it in
+// nmspinning.
+void
+rt_startm(struct p *pp, bool spinning)
+{
+	rt_lock(&sched.lock);
+	if (!pp)
+		pp = rt_pidleget_locked();
+	if (!pp) {
+		rt_unlock(&sched.lock);
+		if (spinning)
+			atomic_fetch_sub(&sched.nmspinning, 1);
+		return;
+	}
+	struct m *mp = sched.midle;
+	if (mp) {
+		sched.midle = mp->schedlink;
+		sched.nmidle--;
+	}
+	rt_unlock(&sched.lock);
+	if (mp) {
+		mp->spinning = spinning;
+		mp->nextp = pp;
+		rt_note_wakeup(&mp->park);
+		return;
+	}
+	if (newm(pp, spinning))
+		return;
+	if (spinning)
+		atomic_fetch_sub(&sched.nmspinning, 1);
+	rt_lock(&sched.lock);
+	nmfailed++;
+	rt_pidleput_locked(pp);
+	rt_unlock(&sched.lock);
+}
+
+// A P whose M goes away: give it to another if there is anything to do for it.
+void
+rt_handoffp(struct p *pp)
+{
+	if (!rt_runqempty(pp) || rt_load(&sched.runqsize) > 0) {
+		rt_startm(pp, false);
+		return;
+	}
+	int32_t none = 0;
+	if (rt_load(&sched.npidle) == gomaxprocs - 1 || rt_load(&sched.nmspinning) > 0) {
+		none = 1; // the last running P, or a spinner exists: no need to look further
+	} else if (atomic_compare_exchange_strong(&sched.nmspinning, &none, 1)) {
+		rt_startm(pp, true);
+		return;
+	}
+	rt_lock(&sched.lock);
+	if (rt_load(&sched.gcwaiting)) {
+		rt_store(&pp->status, Pgcstop);
+		if (--sched.stopwait == 0)
+			rt_note_wakeup(&sched.stopnote);
+		rt_unlock(&sched.lock);
+		return;
+	}
+	if (rt_load(&sched.runqsize) > 0) {
+		rt_unlock(&sched.lock);
+		rt_startm(pp, false);
+		return;
+	}
+	int64_t when = rt_load(&pp->timer0when);
+	rt_pidleput_locked(pp);
+	rt_unlock(&sched.lock);
+	if (when)
+		rt_poll_wake(when);
+}
+
+void
+rt_wakep(void)
+{
+	if (atomic_load(&sched.npidle) == 0 || atomic_load(&sched.nmspinning) != 0 ||
+	    rt_load(&sched.dying))
+		return;
+	int32_t none = 0;
+	if (atomic_compare_exchange_strong(&sched.nmspinning, &none, 1))
+		rt_startm(NULL, true);
+}
+
+_Noreturn void
+rt_m_park_forever(void)
+{
+	static _Atomic uint32_t never;
+	for (;;)
+		rt_futex_wait(&never, 0, -1);
+}
+
+// Sleeps without a P until somebody hands one over.
+static void
+stopm(struct m *mp)
+{
+	rt_lock(&sched.lock);
+	mp->schedlink = sched.midle;
+	sched.midle = mp;
+	sched.nmidle++;
+	rt_checkdead_locked();
+	rt_unlock(&sched.lock);
+	rt_note_sleep(&mp->park);
+	rt_note_clear(&mp->park);
+	rt_acquirep(mp, mp->nextp);
+	mp->nextp = NULL;
+}
+
+// ---- deadlock ----
+
+static int32_t
+process_threads(void)
+{
+	// Numbers under /proc/self/task; -1 when there is no /proc. No stdio: sched.lock is held.
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	char buf[4096];
+	int32_t n = 0;
+	long got;
+	while ((got = syscall(SYS_getdents64, fd, buf, sizeof buf)) > 0)
+		for (long at = 0; at < got;) {
+			uint16_t len;
+			memcpy(&len, buf + at + 16, sizeof len);
+			n += buf[at + 19] != '.';
+			at += len;
+		}
+	syscall(SYS_close, fd);
+	return n;
+}
+
+// Every M idle and no timer: no goroutine can ever run again, unless a thread that is not ours sends.
+void
+rt_checkdead_locked(void)
+{
+	int32_t running = sched.mcount - nmfailed - sched.nmidle;
+	if (running > 0 || rt_load(&sched.dying) || rt_load(&sched.gcwaiting))
+		return;
+	if (rt_timers_next() != 0)
+		return;
+	int32_t ours = sched.mcount - nmfailed + rt_load(&sched.own_threads);
+	if (process_threads() > ours)
+		return;
+	rt_unlock(&sched.lock);
+	if (rt_ngoroutines() == 0)
+		rt_fatal("no goroutines (main called runtime.Goexit) - deadlock!");
+	rt_fatal("all goroutines are asleep - deadlock!");
+}
+
+// ---- finding work ----
+
+static struct g *
+globrunq_take(struct p *pp, int32_t max)
+{
+	if (rt_load(&sched.runqsize) == 0)
+		return NULL;
+	rt_lock(&sched.lock);
+	struct g *gp = rt_globrunqget_locked(pp, max);
+	rt_unlock(&sched.lock);
+	return gp;
+}
+
+// Four rounds over the Ps from a random start in steps of a random number coprime to their count;
+// timers and runnext in the last one only. Go: stealWork.
+static struct g *
+stealwork(struct m *mp, struct p *pp, int64_t *now)
+{
+	uint32_t n = (uint32_t)gomaxprocs;
+	for (int round = 0; round < 4; round++) {
+		bool last = round == 3;
+		uint32_t at = rt_fastrandn(n), step = n == 1 ? 1 : 1 + rt_fastrandn(n - 1);
+		while (n > 1) { // until coprime; gcd by Euclid
+			uint32_t a = n, b = step;
+			while (b) {
+				uint32_t r = a % b;
+				a = b;
+				b = r;
+			}
+			if (a == 1)
+				break;
+			step = step % (n - 1) + 1;
+		}
+		for (uint32_t i = 0; i < n; i++, at = (at + step) % n) {
+			struct p *from = allp[at];
+			if (rt_load(&sched.gcwaiting))
+				return NULL;
+			if (from == pp)
+				continue;
+			if (last && rt_load(&from->timer0when)) {
+				rt_timers_run(from, now);
+				bool inherit;
+				struct g *gp = rt_runqget(pp, &inherit);
+				if (gp)
+					return gp;
+			}
+			if (rt_load(&from->status) == Pidle)
+				continue;
+			struct g *gp = rt_runqsteal(pp, from, last);
+			if (gp)
+				return gp;
+		}
+	}
+	return NULL;
+}
+
+static bool
+spin_allowed(struct m *mp)
+{
+	if (mp->spinning)
+		return true;
+	if (2 * rt_load(&sched.nmspinning) >= gomaxprocs - rt_load(&sched.npidle))
+		return false;
+	mp->spinning = true;
+	atomic_fetch_add(&sched.nmspinning, 1);
+	return true;
+}
+
+// After giving up its P: is there work after all? Takes an idle P for it.
+static bool
+recheck(struct m *mp)
+{
+	bool work = rt_load(&sched.runqsize) > 0;
+	for (int32_t i = 0; i < gomaxprocs && !work; i++)
+		work = !rt_runqempty(allp[i]);
+	if (!work)
+		return false;
+	rt_lock(&sched.lock);
+	struct p *pp = rt_load(&sched.gcwaiting) ? NULL : rt_pidleget_locked();
+	rt_unlock(&sched.lock);
+	if (!pp)
+		return false;
+	rt_acquirep(mp, pp);
+	mp->spinning = true;
+	atomic_fetch_add(&sched.nmspinning, 1);
+	return true;
+}
+
+// Without a P. One M sleeps until the earliest timer, the others without limit. Comes back with a P.
+static void
+sleep_for_work(struct m *mp)
+{
+	uint32_t seq = rt_poll_seq(); // before polluntil is published: a wake after that is not missed
+	int64_t until = rt_timers_next();
+	int64_t nobody = 0;
+	if (until && atomic_compare_exchange_strong(&sched.polluntil, &nobody, until)) {
+		// A timer that came before the exchange may be earlier: rt_poll_wake read 0 then.
+		int64_t again = rt_timers_next();
+		if (again && again < until)
+			atomic_store(&sched.polluntil, until = again);
+		if (!rt_load(&sched.gcwaiting))
+			rt_poll_sleep(until, seq);
+		atomic_store(&sched.polluntil, 0);
+		rt_lock(&sched.lock);
+		struct p *pp = rt_load(&sched.gcwaiting) ? NULL : rt_pidleget_locked();
+		rt_unlock(&sched.lock);
+		if (pp) {
+			rt_acquirep(mp, pp);
+			return;
+		}
+	}
+	stopm(mp);
+}
+
+// Gives mp's P back and waits for one with something to do. False: look again, nothing was given up.
+static bool
+release_and_sleep(struct m *mp)
+{
+	rt_lock(&sched.lock);
+	if (rt_load(&sched.gcwaiting) || rt_load(&sched.runqsize) > 0) {
+		rt_unlock(&sched.lock);
+		return false;
+	}
+	struct p *pp = rt_releasep(mp);
+	rt_pidleput_locked(pp);
+	rt_unlock(&sched.lock);
+	if (mp->spinning) {
+		mp->spinning = false;
+		if (atomic_fetch_sub(&sched.nmspinning, 1) <= 0)
+			rt_throw("findrunnable: negative nmspinning");
+	}
+	if (recheck(mp))
+		return true;
+	sleep_for_work(mp);
+	return true;
+}
+
+static void
+retirep(struct m *mp)
+{
+	rt_lock(&sched.lock);
+	while (rt_load(&sched.gcwaiting)) { // the stopper counts on this P
+		rt_unlock(&sched.lock);
+		rt_stop_here(NULL);
+		rt_lock(&sched.lock);
+	}
+	struct p *pp = rt_releasep(mp);
+	rt_runqdrain_locked(pp);
+	rt_timers_move(pp, allp[0]);
+	rt_store(&pp->status, Pdead);
+	rt_unlock(&sched.lock);
+	if (mp->spinning) {
+		mp->spinning = false;
+		atomic_fetch_sub(&sched.nmspinning, 1);
+	}
+	rt_wakep();
+	stopm(mp);
+}
+
+// What p->slow asks for, at a moment when mp runs no goroutine. The queue may change under it.
+static void
+honour_slow(struct m *mp)
+{
+	uint32_t slow = atomic_fetch_and(&mp->p->slow, ~(uint32_t)SLOW_PREEMPT);
+	if (slow & SLOW_PREEMPT) { // a pair that readies each other must not keep others waiting
+		struct g *next = atomic_exchange(&mp->p->runnext, NULL);
+		if (next) {
+			rt_lock(&sched.lock);
+			rt_globrunqput_locked(next);
+			rt_unlock(&sched.lock);
+		}
+	}
+	if (rt_load(&sched.gcwaiting))
+		rt_stop_here(NULL);
+	if (slow & SLOW_RETIRE)
+		retirep(mp);
+}
+
+// The program ends: the P goes back, so that the world can still be stopped for the last profiles.
+static _Noreturn void
+leave_dying(struct m *mp)
+{
+	rt_lock(&sched.lock);
+	if (rt_load(&sched.gcwaiting)) {
+		rt_unlock(&sched.lock);
+		rt_stop_here(NULL);
+		rt_lock(&sched.lock);
+	}
+	rt_pidleput_locked(rt_releasep(mp));
+	rt_unlock(&sched.lock);
+	rt_m_park_forever();
+}
+
+static struct g *
+findrunnable(struct m *mp, bool *inherit)
+{
+	for (;;) {
+		if (rt_unlikely(rt_load(&sched.dying)))
+			leave_dying(mp);
+		if (rt_unlikely(rt_load(&mp->p->slow)))
+			honour_slow(mp);
+		struct p *pp = mp->p;
+		int64_t now = 0;
+		rt_timers_run(pp, &now);
+		struct g *gp;
+		if (pp->schedtick % 61 == 0 && (gp = globrunq_take(pp, 1))) {
+			*inherit = false;
+			return gp;
+		}
+		if ((gp = rt_runqget(pp, inherit)))
+			return gp;
+		*inherit = false;
+		if ((gp = globrunq_take(pp, 0)))
+			return gp;
+		if (gomaxprocs > 1 && spin_allowed(mp) && (gp = stealwork(mp, pp, &now)))
+			return gp;
+		if (!rt_load(&sched.gcwaiting))
+			release_and_sleep(mp);
+	}
+}
+
+static void
+resetspinning(struct m *mp)
+{
+	mp->spinning = false;
+	if (atomic_fetch_sub(&sched.nmspinning, 1) <= 0)
+		rt_throw("resetspinning: negative nmspinning");
+	rt_wakep(); // maybe there is more
+}
+
+// ---- running ----
+
+RT_INLINE void
+start_running(struct m *mp, struct g *gp)
+{
+	rt_casgstatus(gp, Grunnable, Grunning);
+	gp->m = mp;
+	gp->waitsince = 0;
+	rt_store(&gp->preempt, false);
+	mp->curg = gp;
+	rt_setg(gp);
+}
+
+static _Noreturn void
+schedule(void)
+{
+	struct m *mp = rt_getm(); // g0 never moves to another thread
+	for (;;) {
+		rt_switch_finish();
+		bool inherit;
+		struct g *gp = findrunnable(mp, &inherit);
+		if (mp->spinning)
+			resetspinning(mp);
+		if (!inherit)
+			mp->p->schedtick++;
+		mp->p->straight++;
+		start_running(mp, gp);
+		rt_fiber_switch(mp->g0, gp);
+	}
+}
+
+void
+rt_switch_finish(void)
+{
+	struct m *mp = rt_getm();
+	struct finish fin = mp->fin;
+	mp->fin.op = FIN_NONE;
+	switch (fin.op) {
+	case FIN_NONE:
+		break;
+	case FIN_UNLOCK:
+		if (fin.lock)
+			rt_unlock(fin.lock);
+		break;
+	case FIN_RUNQ:
+		rt_runqput(mp->p, fin.g, false);
+		break;
+	case FIN_GLOBRUNQ:
+		rt_lock(&sched.lock);
+		rt_globrunqput_locked(fin.g);
+		rt_unlock(&sched.lock);
+		break;
+	case FIN_DEAD:
+		rt_gfput(mp->p, fin.g);
+		break;
+	}
+}
+
+// The next goroutine if it may follow without a look at anything else; NULL: through g0.
+static struct g *
+next_straight(struct p *pp)
+{
+	if (rt_load(&pp->slow) || ++pp->straight % 64 == 0 || rt_load(&sched.dying))
+		return NULL;
+	if (pp->schedtick % 61 == 0 && !rt_load(&pp->runnext))
+		return NULL;
+	bool inherit;
+	struct g *gp = rt_runqget(pp, &inherit);
+	if (gp && !inherit)
+		pp->schedtick++;
+	return gp;
+}
+
+void
+rt_switch_away(struct m *mp, struct g *gp, struct finish fin)
+{
+	mp->fin = fin;
+	gp->m = NULL;
+	struct g *next = next_straight(mp->p);
+	if (next) {
+		start_running(mp, next);
+	} else {
+		mp->curg = NULL;
+		next = mp->g0;
+		rt_setg(next);
+	}
+	rt_fiber_switch(gp, next);
+	rt_switch_finish();
+	rt_stack_check_canary(gp);
+}
+
+void
+rt_park(struct rt_mutex *lock, enum wait_reason reason)
+{
+	struct m *mp = rt_getm();
+	struct g *gp = mp->curg;
+	gp->waitreason = (uint8_t)reason;
+	rt_casgstatus(gp, Grunning, Gwaiting);
+	rt_switch_away(mp, gp, (struct finish){.op = FIN_UNLOCK, .lock = lock});
+}
+
+void
+rt_ready(struct g *gp)
+{
+	rt_casgstatus(gp, Gwaiting, Grunnable);
+	rt_runqput(rt_getp(), gp, true);
+	rt_wakep();
+}
+
+void
+rt_ready_list(struct g *head)
+{
+	struct p *pp = rt_getp();
+	while (head) {
+		struct g *gp = head;
+		head = gp->schedlink;
+		rt_casgstatus(gp, Gwaiting, Grunnable);
+		rt_runqput(pp, gp, false);
+	}
+	atomic_thread_fence(memory_order_seq_cst); // the ring's tail is published by release only
+	rt_wakep();
+}
+
+void
+rt_gosched(void)
+{
+	struct m *mp = rt_getm();
+	struct p *pp = mp->p;
+	// Alone: nobody to let run.
+	if (!rt_load(&pp->slow) && rt_load(&pp->runqhead) == rt_load(&pp->runqtail) &&
+	    !rt_load(&pp->runnext) && rt_load(&sched.runqsize) == 0 && !rt_load(&pp->timer0when))
+		return;
+	struct g *gp = mp->curg;
+	rt_casgstatus(gp, Grunning, Grunnable);
+	rt_switch_away(mp, gp, (struct finish){.op = FIN_RUNQ, .g = gp});
+}
+
+void
+gort_gosched(void)
+{
+	rt_enter();
+	rt_gosched();
+	rt_leave();
+}
+
+// ---- the rest of the interface ----
+
+void
+rt_systemstack(void (*fn)(void *), void *arg)
+{
+	struct m *mp = rt_getm();
+	struct g *gp = rt_getg();
+	if (gp == mp->g0) {
+		fn(arg);
+		return;
+	}
+	rt_setg(mp->g0);
+	rt_call_on_g0(gp, mp->g0, fn, arg);
+	rt_setg(gp);
+}
+
+int
+rt_ngoroutines(void)
+{
+	int64_t n = 0;
+	for (int32_t i = 0; i < nallp; i++)
+		n += rt_load(&allp[i]->ngborn) - rt_load(&allp[i]->ngdied);
+	return (int)n;
+}
+
+int
+gort_num_goroutine(void)
+{
+	return rt_ngoroutines();
+}
+
+int
+gort_num_cpu(void)
+{
+	return rt_os_ncpu();
+}
+
+int
+gort_maxprocs(int n)
+{
+	int old = gomaxprocs;
+	if (n <= 0 || n == old)
+		return old;
+	n = rt_min(n, MAX_PROCS);
+	rt_enter();
+	rt_stop_world("GOMAXPROCS");
+	old = gomaxprocs;
+	rt_procresize(n);
+	rt_start_world();
+	rt_leave();
+	return old;
+}
+
+uint64_t
+gort_goid(void)
+{
+	struct m *mp = rt_getm();
+	return mp && mp->curg ? mp->curg->goid : 0;
+}
+
+void
+rt_for_each_g(void (*fn)(struct g *gp, void *arg), void *arg)
+{
+	for (struct g *gp = rt_load_acquire(&allgs); gp; gp = gp->alllink) {
+		enum gstatus st = rt_gstatus(gp);
+		if (st != Gdead && st != Gidle)
+			fn(gp, arg);
+	}
+}
+
+void
+rt_schedinit(void)
+{
+	sched.start_ns = rt_nanotime();
+	allp = rt_persistent_alloc(MAX_PROCS * sizeof *allp, RT_CACHE_LINE, NULL);
+	mcommoninit(&m0);
+	minit(&m0);
+	int32_t n = rt_min(rt_env_maxprocs(), MAX_PROCS);
+	rt_procresize(n);
+	rt_lock(&sched.lock);
+	for (int32_t i = n - 1; i >= 0; i--) {
+		rt_store(&allp[i]->status, Pidle);
+		if (i > 0)
+			rt_pidleput_locked(allp[i]);
+	}
+	rt_unlock(&sched.lock);
+	rt_acquirep(&m0, allp[0]);
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Run queues. Local: a ring of RUNQ_LEN that its owner fills at the tail; owner and thieves empty it
+// at the head by CAS. runnext is a slot in front of it: the goroutine that was readied last, which
+// inherits the time slice of the one that readied it. Global: a list under sched.lock.
+//
+// Memory order: a slot is published by the release store of runqtail and read after its acquire load;
+// a slot is given back by the release CAS of runqhead and reused after its acquire load.
+//
+// Go: runqput, runqget, runqgrab in runtime/proc.go.
+#include "os/os.h"
+#include "sched/sched.h"
+
+static void
+globrunqput_batch_locked(struct g *head, struct g *tail, int32_t n)
+{
+	tail->schedlink = NULL;
+	if (sched.runq.tail)
+		sched.runq.tail->schedlink = head;
+	else
+		sched.runq.head = head;
+	sched.runq.tail = tail;
+	rt_store(&sched.runqsize, rt_load(&sched.runqsize) + n);
+}
+
+void
+rt_globrunqput_locked(struct g *gp)
+{
+	globrunqput_batch_locked(gp, gp, 1);
+}
+
+static struct g *
+globrunqpop_locked(void)
+{
+	struct g *gp = sched.runq.head;
+	sched.runq.head = gp->schedlink;
+	if (!sched.runq.head)
+		sched.runq.tail = NULL;
+	return gp;
+}
+
+struct g *
+rt_globrunqget_locked(struct p *pp, int32_t max)
+{
+	int32_t size = rt_load(&sched.runqsize);
+	if (size == 0)
+		return NULL;
+	int32_t n = rt_min(size, size / gomaxprocs + 1);
+	if (max > 0)
+		n = rt_min(n, max);
+	n = rt_min(n, (int32_t)RUNQ_LEN / 2);
+	rt_store(&sched.runqsize, size - n);
+	struct g *gp = globrunqpop_locked();
+	for (; n > 1; n--)
+		rt_runqput(pp, globrunqpop_locked(), false);
+	return gp;
+}
+
+// Moves half of the full ring and gp to the global queue. False when a thief made room meanwhile.
+static bool
+runqputslow(struct p *pp, struct g *gp, uint32_t h, uint32_t t)
+{
+	struct g *batch[RUNQ_LEN / 2 + 1];
+	uint32_t n = (t - h) / 2;
+	for (uint32_t i = 0; i < n; i++)
+		batch[i] = rt_load(&pp->runq[(h + i) % RUNQ_LEN]);
+	if (!atomic_compare_exchange_strong_explicit(&pp->runqhead, &h, h + n, memory_order_release,
+						     memory_order_relaxed))
+		return false;
+	batch[n] = gp;
+	for (uint32_t i = 0; i < n; i++)
+		batch[i]->schedlink = batch[i + 1];
+	rt_lock(&sched.lock);
+	globrunqput_batch_locked(batch[0], batch[n], (int32_t)n + 1);
+	rt_unlock(&sched.lock);
+	return true;
+}
+
+static void
+runqput_tail(struct p *pp, struct g *gp)
+{
+	for (;;) {
+		uint32_t h = rt_load_acquire(&pp->runqhead);
+		uint32_t t = rt_load(&pp->runqtail); // ours to write
+		if (t - h < RUNQ_LEN) {
+			rt_store(&pp->runq[t % RUNQ_LEN], gp);
+			rt_store_release(&pp->runqtail, t + 1);
+			return;
+		}
+		if (runqputslow(pp, gp, h, t))
+			return;
+	}
+}
+
+void
+rt_runqput(struct p *pp, struct g *gp, bool next)
+{
+	if (next) {
+		// One P alone has no thieves. Otherwise seq_cst: with the load of npidle that follows
+		// in rt_wakep, pairs with findrunnable's giving up of a P and looking again.
+		if (gomaxprocs == 1) {
+			struct g *old = rt_load(&pp->runnext);
+			rt_store(&pp->runnext, gp);
+			gp = old;
+		} else {
+			gp = atomic_exchange(&pp->runnext, gp);
+		}
+		if (!gp)
+			return;
+	}
+	runqput_tail(pp, gp);
+}
+
+struct g *
+rt_runqget(struct p *pp, bool *inherit)
+{
+	struct g *next = rt_load(&pp->runnext);
+	// Thieves may only empty the slot, so a failed CAS means that it is gone.
+	if (next && (gomaxprocs == 1 ? (rt_store(&pp->runnext, NULL), true)
+				     : atomic_compare_exchange_strong(&pp->runnext, &next, NULL))) {
+		*inherit = true;
+		return next;
+	}
+	*inherit = false;
+	uint32_t h = rt_load_acquire(&pp->runqhead);
+	for (;;) {
+		if (h == rt_load(&pp->runqtail))
+			return NULL;
+		struct g *gp = rt_load(&pp->runq[h % RUNQ_LEN]);
+		if (atomic_compare_exchange_weak_explicit(&pp->runqhead, &h, h + 1,
+							  memory_order_acq_rel,
+							  memory_order_acquire))
+			return gp;
+	}
+}
+
+uint32_t
+rt_runqsize(struct p *pp)
+{
+	for (;;) {
+		uint32_t h = rt_load_acquire(&pp->runqhead);
+		uint32_t t = rt_load_acquire(&pp->runqtail);
+		if (h == rt_load_acquire(&pp->runqhead))
+			return t - h;
+	}
+}
+
+// Never says "empty" while a goroutine moves from runnext to the ring: tail is read again after it.
+bool
+rt_runqempty(struct p *pp)
+{
+	for (;;) {
+		uint32_t h = atomic_load(&pp->runqhead);
+		uint32_t t = atomic_load(&pp->runqtail);
+		struct g *next = atomic_load(&pp->runnext);
+		if (t == atomic_load(&pp->runqtail))
+			return h == t && !next;
+	}
+}
+
+// The P that readied runnext is likely about to run it: taking it at once would only bounce the pair
+// between CPUs. It is taken when the P has not switched at all for a few microseconds.
+static struct g *
+steal_runnext(struct p *from)
+{
+	struct g *next = rt_load(&from->runnext);
+	if (!next || rt_load(&from->status) != Prunning)
+		return NULL;
+	uint32_t before = *(volatile uint32_t *)&from->straight;
+	for (int64_t until = rt_nanotime() + 3000; rt_nanotime() < until;)
+		rt_cpu_relax();
+	if (*(volatile uint32_t *)&from->straight != before)
+		return NULL;
+	if (!atomic_compare_exchange_strong(&from->runnext, &next, NULL))
+		return NULL;
+	return next;
+}
+
+// Copies half of from's ring, rounded up, behind pp's tail; returns how many. The owner may be taking
+// too: the CAS of runqhead decides, and what was copied counts only then.
+static uint32_t
+runqgrab(struct p *pp, struct p *from, uint32_t tail)
+{
+	for (;;) {
+		uint32_t h = rt_load_acquire(&from->runqhead);
+		uint32_t t = rt_load_acquire(&from->runqtail);
+		uint32_t n = t - h;
+		n -= n / 2;
+		if (n == 0)
+			return 0;
+		if (n > RUNQ_LEN / 2)
+			continue; // h and t do not belong together
+		for (uint32_t i = 0; i < n; i++)
+			rt_store(&pp->runq[(tail + i) % RUNQ_LEN],
+				 rt_load(&from->runq[(h + i) % RUNQ_LEN]));
+		if (atomic_compare_exchange_strong_explicit(&from->runqhead, &h, h + n,
+							    memory_order_acq_rel,
+							    memory_order_relaxed))
+			return n;
+	}
+}
+
+struct g *
+rt_runqsteal(struct p *pp, struct p *from, bool steal_next)
+{
+	uint32_t t = rt_load(&pp->runqtail); // ours; our ring is empty, so there is room
+	uint32_t n = runqgrab(pp, from, t);
+	if (n == 0)
+		return steal_next ? steal_runnext(from) : NULL;
+	struct g *gp = rt_load(&pp->runq[(t + n - 1) % RUNQ_LEN]);
+	if (n > 1)
+		rt_store_release(&pp->runqtail, t + n - 1);
+	return gp;
+}
+
+void
+rt_runqdrain_locked(struct p *pp)
+{
+	bool inherit;
+	for (struct g *gp; (gp = rt_runqget(pp, &inherit));)
+		rt_globrunqput_locked(gp);
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Changing stacks, with what the sanitizers must be told about it. rt_switch is called nowhere else.
+//
+// ASan keeps one "current stack" a thread; TSan keeps a shadow state a fiber, switched without implied
+// synchronisation, so that only the runtime's own atomics order goroutines.
+#pragma once
+
+#include "arch/arch.h"
+#include "sched/proc.h"
+
+#if RT_ASAN
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if RT_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+// A new goroutine's stack exists.
+RT_INLINE void
+rt_fiber_create(struct g *gp)
+{
+#if RT_TSAN
+	gp->tsan = __tsan_create_fiber(0);
+#else
+	(void)gp;
+#endif
+}
+
+// g0 is the thread itself.
+RT_INLINE void
+rt_fiber_adopt(struct g *g0)
+{
+#if RT_TSAN
+	g0->tsan = __tsan_get_current_fiber();
+#else
+	(void)g0;
+#endif
+}
+
+RT_INLINE void
+rt_fiber_switch(struct g *from, struct g *to)
+{
+#if RT_ASAN
+	void *fake;
+	__sanitizer_start_switch_fiber(&fake, (void *)to->stack.lo, to->stack.hi - to->stack.lo);
+#endif
+#if RT_TSAN
+	__tsan_switch_to_fiber(to->tsan, 1 /* no synchronisation */);
+#endif
+	rt_switch(&from->sched, &to->sched);
+#if RT_ASAN
+	__sanitizer_finish_switch_fiber(fake, NULL, NULL);
+#endif
+}
+
+// A goroutine that has just started for the first time arrives by rt_gostart, not behind rt_switch.
+RT_INLINE void
+rt_fiber_begin(void)
+{
+#if RT_ASAN
+	__sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+#endif
+}
+
+struct rt_g0_call {
+	struct g *from, *g0;
+	void (*fn)(void *);
+	void *arg;
+};
+
+static inline void
+rt_g0_trampoline(void *p)
+{
+	struct rt_g0_call *c = p;
+	rt_fiber_begin();
+	c->fn(c->arg);
+#if RT_ASAN
+	__sanitizer_start_switch_fiber(NULL, (void *)c->from->stack.lo,
+				       c->from->stack.hi - c->from->stack.lo);
+#endif
+#if RT_TSAN
+	__tsan_switch_to_fiber(c->from->tsan, 1);
+#endif
+}
+
+// fn(arg) on g0's stack below where it was left; gp->sched describes the caller meanwhile.
+static inline void
+rt_call_on_g0(struct g *gp, struct g *g0, void (*fn)(void *), void *arg)
+{
+	uintptr_t top = rt_round_down(g0->sched.sp - 256, (uintptr_t)16);
+#if RT_ASAN || RT_TSAN
+	struct rt_g0_call c = {gp, g0, fn, arg};
+#if RT_ASAN
+	void *fake;
+	__sanitizer_start_switch_fiber(&fake, (void *)g0->stack.lo, g0->stack.hi - g0->stack.lo);
+#endif
+#if RT_TSAN
+	__tsan_switch_to_fiber(g0->tsan, 1);
+#endif
+	rt_call_on_saving(&gp->sched, top, rt_g0_trampoline, &c);
+#if RT_ASAN
+	__sanitizer_finish_switch_fiber(fake, NULL, NULL);
+#endif
+#else
+	rt_call_on_saving(&gp->sched, top, fn, arg);
+#endif
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the files of runtime/sched share and nobody else needs.
+#pragma once
+
+#include "sched/proc.h"
+
+// Bits of p->slow.
+enum { SLOW_STOP = 1, SLOW_PREEMPT = 2, SLOW_RETIRE = 4, SLOW_TRACE = 8 };
+
+// ---- runq.c ----
+// next: gp takes the runnext slot and the former one moves to the tail of the queue.
+void rt_runqput(struct p *pp, struct g *gp, bool next);
+struct g *rt_runqget(struct p *pp, bool *inherit);
+bool rt_runqempty(struct p *pp);
+uint32_t rt_runqsize(struct p *pp);
+// Takes half of from's queue for pp; returns one of them to run. runnext too when asked for.
+struct g *rt_runqsteal(struct p *pp, struct p *from, bool steal_runnext);
+// Moves everything in pp's queues to the global one. World stopped or pp owned; sched.lock held.
+void rt_runqdrain_locked(struct p *pp);
+// sched.lock held.
+void rt_globrunqput_locked(struct g *gp);
+struct g *rt_globrunqget_locked(struct p *pp, int32_t max);
+
+// ---- proc.c ----
+void rt_schedinit(void);
+_Noreturn void rt_mstart_m0(void);
+// Leaves gp's stack for the next goroutine's, or g0's; fin is done by whoever runs next.
+void rt_switch_away(struct m *mp, struct g *gp, struct finish fin);
+void rt_switch_finish(void);
+void rt_startm(struct p *pp, bool spinning);
+struct p *rt_pidleget_locked(void);
+void rt_pidleput_locked(struct p *pp);
+void rt_handoffp(struct p *pp);
+void rt_gfput(struct p *pp, struct g *gp);
+struct g *rt_gfget(struct p *pp);
+void rt_allgadd(struct g *gp);
+void rt_procresize(int32_t n);
+void rt_checkdead_locked(void);
+void rt_acquirep(struct m *mp, struct p *pp);
+struct p *rt_releasep(struct m *mp);
+_Noreturn void rt_m_park_forever(void);
+
+// ---- stw.c ----
+// Waits here while a stop is in force; uc: interrupted context when called from the signal handler.
+void rt_stop_here(const void *uc);
+
+// ---- signal.c ----
+void rt_siginit(void);
+void rt_msiginit(struct m *mp);
+void rt_signal_m(struct m *mp);
+
+// ---- sysmon.c ----
+void rt_sysmon_start(void);
+
+// ---- timer.c ----
+// Runs what is due on pp; returns when the next one is (0: none).
+int64_t rt_timers_run(struct p *pp, int64_t *now);
+// Moves all of from's timers to to. from belongs to nobody (or to the caller).
+void rt_timers_move(struct p *from, struct p *to);
+// Earliest of all Ps, 0 none.
+int64_t rt_timers_next(void);
+// Sleeps (M without a P) until ns or a wake; see schedt.polluntil.
+uint32_t rt_poll_seq(void);
+void rt_poll_sleep(int64_t until, uint32_t seq);
+void rt_poll_wake(int64_t when);

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Signals of the runtime: SIGURG stops and preempts (sched/stw.c), SIGSEGV, SIGBUS and SIGFPE end the
+// program with Go's words. Handlers run on the M's own signal stack; a goroutine's may be used up.
+//
+// SIGURG, as in Go: programs seldom use it, it is ignored by default, and libc does not.
+// A handler that the program had installed before gort_run for one of the fatal signals is left alone.
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/print.h"
+#include "debug/throw.h"
+#include "debug/traceback.h"
+#include "os/os.h"
+#include "sched/sched.h"
+#include "sched/stack.h"
+
+#define SIGNAL_STACK ((size_t)128 << 10)
+
+static sigset_t initial_mask; // of the thread that called gort_run; every M gets it
+
+void
+rt_signal_m(struct m *mp)
+{
+	if (mp->tid)
+		syscall(SYS_tgkill, getpid(), mp->tid, SIGURG);
+}
+
+static void
+on_stop(int sig, siginfo_t *si, void *uc)
+{
+	(void)sig;
+	(void)si;
+	int saved = errno;
+	struct m *mp = rt_getm();
+	if (mp && rt_depth() > 0) {
+		rt_tls_note_request();
+	} else if (mp && mp->p) {
+		// Depth 0: between two instructions of user code, no lock of the runtime held.
+		rt_tls_set_depth(1);
+		if (rt_load(&sched.gcwaiting))
+			rt_stop_here(uc);
+		rt_tls_set_depth(0);
+		if (mp->curg && rt_load(&mp->curg->preempt))
+			rt_tls_note_request(); // at its next call into the runtime
+	}
+	errno = saved;
+}
+
+static const char *
+signal_text(int sig)
+{
+	switch (sig) {
+	case SIGSEGV:
+		return "SIGSEGV: segmentation violation";
+	case SIGBUS:
+		return "SIGBUS: bus error";
+	default:
+		return "SIGFPE: floating-point exception";
+	}
+}
+
+static void
+on_fault(int sig, siginfo_t *si, void *uc)
+{
+	uintptr_t addr = (uintptr_t)si->si_addr;
+	size_t stack = sig == SIGSEGV ? rt_stack_guard_hit(addr) : 0;
+	rt_panic_begin();
+	if (stack) {
+		rt_printf("runtime: goroutine stack exceeds %zu-byte limit\n", stack);
+		rt_printf("fatal error: stack overflow\n\n");
+	} else if (sig == SIGFPE) {
+		rt_printf("panic: runtime error: %s\n",
+			  si->si_code == FPE_INTDIV ? "integer divide by zero"
+						    : "floating point error");
+		rt_printf("[signal %s code=0x%x addr=0x%lx pc=0x%lx]\n\n", signal_text(sig),
+			  si->si_code, addr, rt_uc_pc(uc));
+	} else {
+		rt_printf("panic: runtime error: invalid memory address or nil pointer dereference\n");
+		rt_printf("[signal %s code=0x%x addr=0x%lx pc=0x%lx]\n\n", signal_text(sig),
+			  si->si_code, addr, rt_uc_pc(uc));
+	}
+	rt_panic_end(uc);
+}
+
+static void
+install(int sig, void (*fn)(int, siginfo_t *, void *), bool keep_existing)
+{
+	struct sigaction old, sa = {.sa_sigaction = fn,
+				    .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+	if (keep_existing && sigaction(sig, NULL, &old) == 0 &&
+	    ((old.sa_flags & SA_SIGINFO) || old.sa_handler != SIG_DFL))
+		return;
+	sigemptyset(&sa.sa_mask);
+	sigaddset(&sa.sa_mask, SIGURG);
+	sigaddset(&sa.sa_mask, SIGPROF);
+	sigaction(sig, &sa, NULL);
+}
+
+void
+rt_siginit(void)
+{
+	install(SIGURG, on_stop, false);
+#if !RT_ASAN && !RT_TSAN
+	// The sanitizers report faults themselves, with more to say.
+	install(SIGSEGV, on_fault, true);
+	install(SIGBUS, on_fault, true);
+	install(SIGFPE, on_fault, true);
+#else
+	(void)on_fault;
+#endif
+}
+
+// The signal stack of a thread that becomes an M; then SIGURG and the rest may come.
+void
+rt_msiginit(struct m *mp)
+{
+	mp->sigstack_size = SIGNAL_STACK;
+	mp->sigstack = rt_os_alloc(SIGNAL_STACK);
+	if (!mp->sigstack)
+		rt_fatal("runtime: cannot allocate a signal stack");
+	stack_t ss = {.ss_sp = mp->sigstack, .ss_size = SIGNAL_STACK};
+	sigaltstack(&ss, NULL);
+	if (mp == &m0)
+		pthread_sigmask(SIG_SETMASK, NULL, &initial_mask);
+	sigdelset(&initial_mask, SIGURG);
+	pthread_sigmask(SIG_SETMASK, &initial_mask, NULL);
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Stopping the world.
+//
+// The stopper sets gcwaiting and each P's slow word, claims idle Ps and those in system calls, and waits
+// for the rest. An M that runs meets the stop at its next scheduling point, where it waits in place
+// (rt_stop_here); one that does not within POLL_NS is sent SIGURG. At depth 0 the handler waits in
+// place too, with its registers in the signal frame; at depth > 0 it only notes the request, which
+// rt_leave honours.
+//
+// A stop in place keeps M and P together: only the P's status changes, under sched.lock, and the M
+// sleeps until stopgen changes. Taking sched.lock in the handler is safe: at depth 0 this thread holds
+// no lock of the runtime.
+//
+// A stop can be called off: a thread that blocks all signals and waits for a lock of libc whose owner
+// stopped in place would never come. After a while everybody goes on and it is tried again. An
+// acknowledgement counts under sched.lock with gcwaiting set, so none is carried into a later try.
+//
+// Go: stopTheWorldWithSema, startTheWorldWithSema in runtime/proc.go.
+#include "base/print.h"
+#include "debug/throw.h"
+#include "os/os.h"
+#include "sched/sched.h"
+#include "sched/stack.h"
+
+#define POLL_NS 20000
+#define SIGNAL_EVERY_NS 1000000
+#define FIRST_PATIENCE_NS 10000000
+#define MAX_PATIENCE_NS 1000000000
+#define RED_ZONE 128 // x86-64 and aarch64 leaf functions write below sp
+
+static _Atomic bool stopping; // somebody is the stopper
+
+// ---- being stopped ----
+
+static void
+wait_in_place(struct m *mp, uint32_t gen)
+{
+	while (rt_load_acquire(&sched.stopgen) == gen)
+		rt_futex_wait(&sched.stopgen, gen, -1);
+	mp->stop_uc = NULL;
+}
+
+static void
+stop_here(void *uc)
+{
+	struct m *mp = rt_getm();
+	rt_lock(&sched.lock);
+	struct p *pp = mp->p;
+	if (!rt_load(&sched.gcwaiting) || !pp || rt_load(&pp->status) != Prunning) {
+		rt_unlock(&sched.lock);
+		return;
+	}
+	uint32_t gen = rt_load(&sched.stopgen);
+	mp->stop_uc = uc;
+	rt_store(&pp->status, Pgcstop);
+	if (--sched.stopwait == 0)
+		rt_note_wakeup(&sched.stopnote);
+	rt_unlock(&sched.lock);
+	wait_in_place(mp, gen);
+}
+
+// At a poll the callee-saved registers go to this stack, where collector and profiler find them.
+void
+rt_stop_here(const void *uc)
+{
+	if (uc)
+		stop_here((void *)uc);
+	else
+		rt_call_saving(&rt_getm()->stopbuf, stop_here, NULL);
+}
+
+// On the way out with a request noted: stop or yield, then leave.
+void
+rt_leave_slow(void)
+{
+	for (;;) {
+		int32_t depth = rt_depth();
+		if (depth > 0)
+			return; // the outermost way out will do it
+		rt_tls_set_depth(1);
+		struct m *mp = rt_getm();
+		if (mp && mp->p && rt_load(&sched.gcwaiting))
+			rt_stop_here(NULL);
+		struct g *gp = rt_getg();
+		if (gp && mp->p && gp == mp->curg && rt_load(&gp->preempt)) {
+			rt_store(&gp->preempt, false);
+			rt_casgstatus(gp, Grunning, Grunnable);
+			gp->waitreason = WAIT_PREEMPTED;
+			rt_switch_away(mp, gp, (struct finish){.op = FIN_GLOBRUNQ, .g = gp});
+		}
+		if (!rt_tls_dec_depth())
+			return; // else: another request came meanwhile
+	}
+}
+
+// ---- stopping ----
+
+static void
+for_each_p(void (*fn)(struct p *pp))
+{
+	for (int32_t i = 0; i < nallp; i++)
+		fn(allp[i]);
+}
+
+static void
+set_slow(struct p *pp)
+{
+	atomic_fetch_or(&pp->slow, SLOW_STOP);
+}
+
+static void
+clear_slow(struct p *pp)
+{
+	atomic_fetch_and(&pp->slow, ~(uint32_t)SLOW_STOP);
+}
+
+static void
+signal_straggler(struct p *pp)
+{
+	if (rt_load(&pp->status) != Prunning)
+		return;
+	struct m *mp = *(struct m *volatile *)&pp->m; // an M is never freed: a stale one gets a spurious signal
+	if (mp)
+		rt_signal_m(mp);
+}
+
+static void
+claim_quiet_ps(void)
+{
+	struct p *pp;
+	while ((pp = rt_pidleget_locked())) {
+		rt_store(&pp->status, Pgcstop);
+		sched.stopwait--;
+	}
+	for (int32_t i = 0; i < nallp; i++) {
+		uint32_t st = Psyscall;
+		if (atomic_compare_exchange_strong(&allp[i]->status, &st, Pgcstop))
+			sched.stopwait--;
+	}
+}
+
+// True when the world is stopped; patience in ns.
+static bool
+try_stop(struct m *mp, int64_t patience)
+{
+	rt_lock(&sched.lock);
+	sched.stopwait = 0;
+	for (int32_t i = 0; i < nallp; i++)
+		sched.stopwait += rt_load(&allp[i]->status) != Pdead;
+	rt_note_clear(&sched.stopnote);
+	atomic_store(&sched.gcwaiting, 1);
+	for_each_p(set_slow);
+	rt_store(&mp->p->status, Pgcstop);
+	sched.stopwait--;
+	claim_quiet_ps();
+	bool done = sched.stopwait == 0;
+	rt_unlock(&sched.lock);
+	int64_t start = rt_nanotime(), now = start;
+	for (; !done && now - start < POLL_NS; now = rt_nanotime()) {
+		rt_cpu_relax();
+		done = rt_load_acquire(&sched.stopnote.key) != 0;
+	}
+	for (; !done && now - start < patience; now = rt_nanotime()) {
+		for_each_p(signal_straggler);
+		done = rt_note_sleep_for(&sched.stopnote, SIGNAL_EVERY_NS);
+	}
+	return done;
+}
+
+static void
+release_world(void)
+{
+	rt_lock(&sched.lock);
+	atomic_store(&sched.gcwaiting, 0);
+	for_each_p(clear_slow);
+	for (int32_t i = 0; i < nallp; i++) {
+		struct p *pp = allp[i];
+		if (rt_load(&pp->status) != Pgcstop)
+			continue;
+		if (pp->m) {
+			rt_store_release(&pp->status, Prunning);
+		} else {
+			rt_store(&pp->status, Pidle);
+			rt_pidleput_locked(pp);
+		}
+	}
+	// release, by seq_cst: those that wake see everything done while the world was stopped.
+	atomic_fetch_add(&sched.stopgen, 1);
+	rt_unlock(&sched.lock);
+	rt_futex_wake(&sched.stopgen, UINT32_MAX >> 1);
+}
+
+void
+rt_stop_world(const char *reason)
+{
+	struct m *mp = rt_getm();
+	bool nobody = false;
+	while (!atomic_compare_exchange_weak(&stopping, &nobody, true)) {
+		nobody = false;
+		if (rt_load(&sched.gcwaiting))
+			rt_stop_here(NULL);
+		else
+			rt_os_yield();
+	}
+	int64_t patience = FIRST_PATIENCE_NS, start = rt_nanotime();
+	bool told = false;
+	while (!try_stop(mp, patience)) {
+		release_world();
+		rt_os_yield();
+		if (!told && rt_nanotime() - start > 10 * (int64_t)MAX_PATIENCE_NS) {
+			told = true;
+			rt_printf("gort: the world does not stop (%s): a thread that blocks SIGURG waits for one that stopped\n",
+				  reason);
+		}
+		patience = rt_min(patience * 2, (int64_t)MAX_PATIENCE_NS);
+	}
+}
+
+void
+rt_start_world(void)
+{
+	release_world();
+	atomic_store(&stopping, false);
+	// Ps that were claimed idle may have found work meanwhile; one M looks.
+	rt_wakep();
+}
+
+bool
+rt_world_stopped(void)
+{
+	return rt_load(&stopping) && rt_load(&sched.gcwaiting);
+}
+
+// ---- what stopped stacks hold ----
+
+struct scanner {
+	void (*scan)(struct g *gp, uintptr_t lo, uintptr_t hi, void *arg);
+	void *arg;
+	struct m *self;
+};
+
+static void
+scan_range(const struct scanner *sc, struct g *gp, uintptr_t lo, uintptr_t hi)
+{
+	lo = rt_round_down(lo, (uintptr_t)8);
+	hi = rt_round_down(hi, (uintptr_t)8);
+	if (lo < hi)
+		sc->scan(gp, lo, hi, sc->arg);
+}
+
+// A signal found this thread on a stack that is not its goroutine's (a user's handler on our signal
+// stack): which words of either are live is unknown, so all of both are read.
+static void
+scan_interrupted(const struct scanner *sc, struct m *mp, struct g *gp)
+{
+	uintptr_t lo, hi, sp = rt_uc_sp(mp->stop_uc);
+	rt_uc_bounds(mp->stop_uc, &lo, &hi);
+	scan_range(sc, gp, lo, hi);
+	if (sp >= gp->stack.lo && sp <= gp->stack.hi) {
+		scan_range(sc, gp, rt_max(sp - RED_ZONE, gp->stack.lo), gp->stack.hi);
+		return;
+	}
+	scan_range(sc, gp, gp->stack.lo, gp->stack.hi);
+	scan_range(sc, gp, (uintptr_t)mp->sigstack, (uintptr_t)mp->sigstack + mp->sigstack_size);
+}
+
+static void
+scan_running(const struct scanner *sc, struct g *gp)
+{
+	struct m *mp = gp->m;
+	if (mp->stop_uc) {
+		scan_interrupted(sc, mp, gp);
+		return;
+	}
+	// At a poll, or the stopper itself. On its own stack from where it stopped; on g0, its own stack
+	// from where rt_systemstack left it and g0's from where it stopped.
+	uintptr_t sp = mp == sc->self ? gp->sched.sp : mp->stopbuf.sp;
+	if (sp >= gp->stack.lo && sp < gp->stack.hi) {
+		scan_range(sc, gp, sp, gp->stack.hi);
+		return;
+	}
+	scan_range(sc, gp, gp->sched.sp, gp->stack.hi);
+	if (sp >= mp->g0->stack.lo && sp < mp->g0->stack.hi)
+		scan_range(sc, gp, sp, mp->g0->stack.hi);
+}
+
+static void
+scan_g(struct g *gp, void *arg)
+{
+	const struct scanner *sc = arg;
+	enum gstatus st = rt_gstatus(gp);
+	if (st == Grunning && gp->m)
+		scan_running(sc, gp);
+	else if (gp->sched.sp)
+		scan_range(sc, gp, gp->sched.sp, gp->stack.hi);
+}
+
+void
+rt_for_each_stack(void (*scan)(struct g *gp, uintptr_t lo, uintptr_t hi, void *arg), void *arg)
+{
+	struct scanner sc = {.scan = scan, .arg = arg, .self = rt_getm()};
+	rt_for_each_g(scan_g, &sc);
+}
