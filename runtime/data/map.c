@@ -9,7 +9,7 @@
 #include "debug/throw.h"
 #include "os/os.h"
 
-int rt_map_engine = MAP_BUCKETS;
+int rt_map_engine = MAP_SWISS;
 
 // ---- shared pieces ----
 
@@ -184,6 +184,29 @@ layout_bucket(struct gort_maptype *t)
 	t->unit = bucket_type(t);
 }
 
+static void
+layout_slot(struct gort_maptype *t)
+{
+	const gort_type *k = stored(t->key), *e = stored(t->elem);
+	uint32_t n = pointers_in(k) + pointers_in(e), at = 0;
+	t->elemoff = rt_round_up(t->keysize, rt_max(e->align, 1u));
+	t->unitsize = rt_round_up(t->elemoff + t->elemsize, rt_max(rt_max(k->align, e->align), 1u));
+	gort_type *u = rt_persistent_alloc(sizeof(*u), 8, NULL);
+	uint32_t *ptrs = rt_persistent_alloc((n + 1) * sizeof(*ptrs), 8, NULL);
+	add_pointers(ptrs, &at, k, 0);
+	add_pointers(ptrs, &at, e, t->elemoff);
+	*u = (gort_type){.size = t->unitsize,
+			 .align = 8,
+			 .kind = GORT_KIND_STRUCT,
+			 .name = "map slot",
+			 .flags = t->noscan                ? GORT_TYPE_NOSCAN
+				  : exact(k) && exact(e) ? GORT_TYPE_PRECISE
+							   : 0,
+			 .nptrs = at,
+			 .ptrs = ptrs};
+	t->unit = u;
+}
+
 static struct {
 	struct rt_mutex lock;
 	_Atomic(struct gort_maptype *) head;
@@ -220,7 +243,10 @@ new_maptype(const gort_type *key, const gort_type *elem, int engine, int keyclas
 	t->keysize = (uint32_t)stored(key)->size;
 	t->elemsize = (uint32_t)stored(elem)->size;
 	t->noscan = stored(key)->flags & stored(elem)->flags & GORT_TYPE_NOSCAN;
-	layout_bucket(t);
+	if (engine == MAP_BUCKETS)
+		layout_bucket(t);
+	else
+		layout_slot(t);
 	return t;
 }
 
@@ -262,6 +288,12 @@ wrong_size(const struct gort_maptype *t, size_t keysize, size_t elemsize)
 		 t->elem->name);
 }
 
+static gort_map *
+makemap(const struct gort_maptype *t, ptrdiff_t hint)
+{
+	return t->engine == MAP_BUCKETS ? rt_hmap_make(t, hint) : rt_swiss_make(t, hint);
+}
+
 gort_map *
 gort_make_map_(const struct gort_maptype **cache, const gort_type *key, const gort_type *elem,
 	       int keyclass, ptrdiff_t hint)
@@ -274,14 +306,14 @@ gort_make_map_(const struct gort_maptype **cache, const gort_type *key, const go
 		t = maptype(key, elem, rt_map_engine, keyclass, &none);
 		__atomic_store_n(cache, t, __ATOMIC_RELEASE);
 	}
-	return rt_hmap_make(t, hint);
+	return makemap(t, hint);
 }
 
 gort_map *
 gort_make_map_with_(const gort_type *key, const gort_type *elem, ptrdiff_t hint,
 		    struct gort_map_funcs funcs)
 {
-	return rt_hmap_make(maptype(key, elem, rt_map_engine, GORT_KEY_OTHER, &funcs), hint);
+	return makemap(maptype(key, elem, rt_map_engine, GORT_KEY_OTHER, &funcs), hint);
 }
 
 void *
@@ -292,6 +324,8 @@ gort_map_get_(gort_map *m, const void *key, size_t keysize, size_t elemsize)
 	const struct gort_maptype *t = typeof_(m);
 	if (rt_unlikely(keysize != t->key->size || elemsize != t->elem->size))
 		wrong_size(t, keysize, elemsize);
+	if (rt_likely(t->engine == MAP_SWISS))
+		return rt_swiss_access(m, key).elem;
 	return rt_hmap_access(m, key).elem;
 }
 
@@ -303,6 +337,8 @@ gort_map_put_(gort_map *m, const void *key, size_t keysize, size_t elemsize)
 	const struct gort_maptype *t = typeof_(m);
 	if (rt_unlikely(keysize != t->key->size || elemsize != t->elem->size))
 		wrong_size(t, keysize, elemsize);
+	if (rt_likely(t->engine == MAP_SWISS))
+		return rt_swiss_assign(m, key);
 	return rt_hmap_assign(m, key);
 }
 
@@ -314,6 +350,8 @@ gort_map_delete_(gort_map *m, const void *key, size_t keysize)
 	const struct gort_maptype *t = typeof_(m);
 	if (rt_unlikely(keysize != t->key->size))
 		wrong_size(t, keysize, 0);
+	if (rt_likely(t->engine == MAP_SWISS))
+		return rt_swiss_delete(m, key);
 	return rt_hmap_delete(m, key);
 }
 
@@ -326,7 +364,11 @@ gort_map_len(const gort_map *m)
 void
 gort_map_clear(gort_map *m)
 {
-	if (m)
+	if (!m)
+		return;
+	if (typeof_(m)->engine == MAP_SWISS)
+		rt_swiss_clear(m);
+	else
 		rt_hmap_clear(m);
 }
 
@@ -334,25 +376,34 @@ gort_map_iter
 gort_map_iterate(gort_map *m)
 {
 	gort_map_iter it = {0};
-	if (m && gort_map_len(m) > 0)
+	if (gort_map_len(m) == 0)
+		return it;
+	if (typeof_(m)->engine == MAP_SWISS)
+		rt_swiss_iterate(m, &it);
+	else
 		rt_hmap_iterate(m, &it);
 	return it;
 }
 
 bool
-gort_map_next(gort_map_iter *it)
+gort_map_next_(gort_map_iter *it)
 {
-	return it->t && rt_hmap_next(it);
+	if (!it->t)
+		return false;
+	return it->t->engine == MAP_SWISS ? rt_swiss_next(it) : rt_hmap_next(it);
 }
 
 void
 rt_check_map(const gort_map *m)
 {
-	rt_hmap_check(m);
+	if (typeof_(m)->engine == MAP_SWISS)
+		rt_swiss_check(m);
+	else
+		rt_hmap_check(m);
 }
 
 size_t
 rt_map_capacity(const gort_map *m)
 {
-	return rt_hmap_capacity(m);
+	return typeof_(m)->engine == MAP_SWISS ? rt_swiss_capacity(m) : rt_hmap_capacity(m);
 }

@@ -18,7 +18,7 @@
 // Keys and values above these sizes lie in objects of their own. Go: abi.MapMaxKeyBytes.
 #define MAP_MAX_DIRECT 128
 
-enum map_engine { MAP_BUCKETS, MAP_ENGINES };
+enum map_engine { MAP_BUCKETS, MAP_SWISS, MAP_ENGINES };
 // What gort_make_map makes; tests change it.
 extern int rt_map_engine;
 
@@ -66,6 +66,16 @@ void rt_hmap_iterate(struct gort_map *m, struct gort_map_iter *it);
 bool rt_hmap_next(struct gort_map_iter *it);
 void rt_hmap_check(const struct gort_map *m);
 size_t rt_hmap_capacity(const struct gort_map *m);
+
+struct gort_map *rt_swiss_make(const struct gort_maptype *t, ptrdiff_t hint);
+struct map_entry rt_swiss_access(struct gort_map *m, const void *key);
+void *rt_swiss_assign(struct gort_map *m, const void *key);
+bool rt_swiss_delete(struct gort_map *m, const void *key);
+void rt_swiss_clear(struct gort_map *m);
+void rt_swiss_iterate(struct gort_map *m, struct gort_map_iter *it);
+bool rt_swiss_next(struct gort_map_iter *it);
+void rt_swiss_check(const struct gort_map *m);
+size_t rt_swiss_capacity(const struct gort_map *m);
 
 // For tests: walks everything and throws when an invariant does not hold; slots that exist.
 void rt_check_map(const struct gort_map *m);

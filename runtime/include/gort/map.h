@@ -60,15 +60,30 @@ typedef struct gort_map_iter {
 	void *value; // its value, which may be changed (collected pointers by gort_set)
 	const struct gort_maptype *t;
 	gort_map *h;
-	void *buckets; // those of the start
-	void *bptr;    // the current one
-	void *overflow, *oldoverflow; // keep overflow buckets alive
-	size_t startbucket;
-	uint8_t offset; // within each bucket
-	bool wrapped;
-	uint8_t B, i;
-	uint32_t spare;
-	size_t bucket, checkbucket;
+	union {
+		struct { // buckets
+			void *buckets; // those of the start
+			void *bptr;    // the current one
+			void *overflow, *oldoverflow; // keep overflow buckets alive
+			size_t startbucket, bucket, checkbucket;
+			uint8_t offset; // within each bucket
+			bool wrapped;
+			uint8_t B, i;
+		};
+		struct { // groups
+			const unsigned char *ctrl; // of the table
+			char *slots;
+			const unsigned char *groupctrl; // of the group
+			char *groupslots;
+			uint64_t start, pos; // prefixes of hashes: of the first table, of this one
+			uint32_t group, ngroups, startgroup;
+			uint32_t unitsize, elemoff;
+			uint32_t clearseq;
+		};
+	};
+	uint32_t version_; // of the map for which what is in mask_ holds
+	uint16_t mask_;    // slots of the group not yet visited, rotated by rotate_
+	uint8_t rotate_;
 } gort_map_iter;
 
 // User functions of a map, normalised by gort_make_map_with.
@@ -78,6 +93,87 @@ struct gort_map_funcs {
 	uint8_t hash_form, equal_form; // which of the accepted prototypes
 };
 
+// ---- the inlined lookup of the default engine; layouts: runtime/data/swiss.c ----
+
+struct gort_map_table_ {
+	const unsigned char *ctrl; // a byte a slot: 0 empty, 0x80 | 7 bits of the hash when full
+	char *slots;
+};
+
+struct gort_map_ {
+	ptrdiff_t used;     // entries
+	uint64_t seed, mul; // of the hash; mul is odd
+	struct gort_map_table_ *dir; // tables by the upper bits of the hash
+	uint32_t shape;     // gort_map_shape_ of the types; 0: not for inlining
+	_Atomic uint8_t writing;
+	uint8_t shift;      // a hash's table is dir[hash >> shift]
+	uint16_t reserved;
+	uint32_t groupmask; // groups of 16 slots in each table, less 1
+	uint32_t version;   // changes when a table is replaced
+	const struct gort_maptype *t;
+	uint32_t clearseq;  // changes when the map is cleared
+	uint32_t globaldepth;
+	struct gort_map_table_ one[2]; // dir of a small map
+};
+
+// Bit i: byte i of the 16 at p is b. (The only vector code of the headers; the plain form is for CPUs
+// without SSE2.)
+static inline __attribute__((always_inline)) unsigned
+gort_group_match_(const unsigned char *p, unsigned char b)
+{
+#ifdef __SSE2__
+	typedef char v16 __attribute__((vector_size(16)));
+	typedef char v16u __attribute__((vector_size(16), aligned(1), may_alias));
+	v16 want = {0};
+	want = want + (char)b;
+	return (unsigned)__builtin_ia32_pmovmskb128((v16)(*(const v16u *)p == want));
+#else
+	unsigned m = 0;
+	for (unsigned i = 0; i < 16; i++)
+		m |= (unsigned)(p[i] == b) << i;
+	return m;
+#endif
+}
+
+// A constant of K and V that a map made for them has in shape; 0 when the macros leave the lookup to
+// the library.
+#define gort_map_shape_(class, keysize, elemsize)                                                  \
+	(((class) == GORT_KEY_32 || (class) == GORT_KEY_64) && (elemsize) <= 128                   \
+		 ? 1u << 31 | (uint32_t)(class) << 28 | (uint32_t)(elemsize) << 8 |                \
+			   (uint32_t)(keysize)                                                     \
+		 : 0u)
+
+static inline __attribute__((always_inline)) uint64_t
+gort_map_hash64_(uint64_t k, uint64_t seed, uint64_t mul)
+{
+	__extension__ typedef unsigned __int128 u128;
+	u128 p = (u128)(k ^ seed) * mul;
+	return (uint64_t)(p >> 64) ^ (uint64_t)p;
+}
+
+// The slot of key k in a map of that shape, or NULL.
+static inline __attribute__((always_inline)) void *
+gort_map_find64_(const struct gort_map_ *m, uint64_t k, size_t keysize, size_t slotsize)
+{
+	uint64_t hash = gort_map_hash64_(k, m->seed, m->mul);
+	struct gort_map_table_ table = m->dir[hash >> m->shift];
+	size_t mask = m->groupmask, g = (hash >> 7) & mask;
+	for (size_t step = 1;; step++) {
+		const unsigned char *ctrl = table.ctrl + g * 16;
+		unsigned match = gort_group_match_(ctrl, (unsigned char)(hash | 0x80));
+		for (; match; match &= match - 1) {
+			char *slot = table.slots + (g * 16 + (size_t)__builtin_ctz(match)) * slotsize;
+			uint64_t have = 0;
+			__builtin_memcpy(&have, slot, keysize);
+			if (__builtin_expect(have == k, 1))
+				return slot;
+		}
+		if (__builtin_expect(gort_group_match_(ctrl, 0) != 0, 1))
+			return 0;
+		g = (g + step) & mask;
+	}
+}
+
 GORT_API gort_map *gort_make_map_(const struct gort_maptype **cache, const gort_type *key,
 				  const gort_type *elem, int keyclass, ptrdiff_t hint);
 GORT_API gort_map *gort_make_map_with_(const gort_type *key, const gort_type *elem, ptrdiff_t hint,
@@ -85,6 +181,20 @@ GORT_API gort_map *gort_make_map_with_(const gort_type *key, const gort_type *el
 GORT_API void *gort_map_get_(gort_map *m, const void *key, size_t keysize, size_t elemsize);
 GORT_API void *gort_map_put_(gort_map *m, const void *key, size_t keysize, size_t elemsize);
 GORT_API bool gort_map_delete_(gort_map *m, const void *key, size_t keysize);
+GORT_API bool gort_map_next_(gort_map_iter *it);
+
+static inline __attribute__((always_inline)) void *
+gort_map_get_inline_(gort_map *map, const void *key, size_t keysize, size_t elemsize, uint32_t shape,
+		     size_t elemoff, size_t slotsize)
+{
+	const struct gort_map_ *m = (const struct gort_map_ *)map;
+	if (shape == 0 || !m || m->shape != shape || m->writing)
+		return gort_map_get_(map, key, keysize, elemsize);
+	uint64_t k = 0;
+	__builtin_memcpy(&k, key, keysize <= 8 ? keysize : 8);
+	char *slot = (char *)gort_map_find64_(m, k, keysize <= 8 ? keysize : 8, slotsize);
+	return slot ? slot + elemoff : 0;
+}
 
 #ifndef __cplusplus
 
@@ -146,8 +256,15 @@ enum { GORT_EQUAL_BOOL, GORT_EQUAL_INT };
 // Go: v, ok := m[key].
 #define gort_map_get(K, V, m, k)                                                                   \
 	({                                                                                         \
+		struct gort_slot_ {                                                                \
+			__typeof__(K) key;                                                         \
+			__typeof__(V) value;                                                       \
+		};                                                                                 \
 		__typeof__(K) gort_k_ = (k);                                                       \
-		(__typeof__(V) *)gort_map_get_((m), &gort_k_, sizeof(K), sizeof(V));               \
+		(__typeof__(V) *)gort_map_get_inline_(                                             \
+			(m), &gort_k_, sizeof(K), sizeof(V),                                       \
+			gort_map_shape_(gort_key_class_(K), sizeof(K), sizeof(V)),                 \
+			offsetof(struct gort_slot_, value), sizeof(struct gort_slot_));            \
 	})
 
 // V *gort_map_put(K, V, gort_map *m, K key): where key's value is, zero if key was not there: made
@@ -218,6 +335,22 @@ GORT_API void gort_map_clear(gort_map *m);
 // Starts an iteration; gort_map_next goes to the first entry, then to the next, and is false at the
 // end (key and value then are NULL). Put and delete are allowed meanwhile. Go: for k, v := range m.
 GORT_API gort_map_iter gort_map_iterate(gort_map *m);
-GORT_API bool gort_map_next(gort_map_iter *it);
+static inline bool
+gort_map_next(gort_map_iter *it)
+{
+	if (it->mask_) {
+		const struct gort_map_ *m = (const struct gort_map_ *)it->h;
+		unsigned i = ((unsigned)__builtin_ctz(it->mask_) + it->rotate_) & 15;
+		if (__builtin_expect(m->version == it->version_ && !m->writing &&
+					     it->groupctrl[i] & 0x80,
+				     1)) {
+			it->mask_ &= (uint16_t)(it->mask_ - 1);
+			it->key = it->groupslots + i * it->unitsize;
+			it->value = (char *)it->key + it->elemoff;
+			return true;
+		}
+	}
+	return gort_map_next_(it);
+}
 
 GORT_END_DECLS
