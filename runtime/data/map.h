@@ -112,7 +112,7 @@ rt_map_equal(const struct gort_maptype *t, int class, const void *a, const void 
 	case GORT_KEY_64:
 		return memcmp(a, b, 8) == 0;
 	case GORT_KEY_STRING:
-		return gort_string_equal(*(const gort_string *)a, *(const gort_string *)b);
+		return rt_string_equal(*(const gort_string *)a, *(const gort_string *)b);
 	default:
 		return t->equal(t, a, b);
 	}

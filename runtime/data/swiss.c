@@ -421,7 +421,7 @@ fillslot(const struct gort_maptype *t, char *slot, const void *key, int class)
 		memset(e, 0, t->elemsize);
 }
 
-// Where a new key goes: the first DELETED or EMPTY slot of its search, whichever comes first.
+// Where a new key goes: the first DELETED or EMPTY slot of its search.
 static inline size_t
 freeslot(const table *tab, size_t mask, uint64_t hash)
 {
@@ -485,6 +485,55 @@ rt_swiss_assign(struct gort_map *map, const void *key)
 #define call(class) assign_by(t, m, key, class)
 	return RT_MAP_BY_CLASS(t, call);
 #undef call
+}
+
+// ---- by shape, from the macros ----
+
+static inline bool
+hasshape(const gort_map *m, uint32_t shape)
+{
+	return rt_likely(m && ((const smap *)m)->shape == shape);
+}
+
+static inline size_t
+shapeelem(uint32_t shape)
+{
+	return shape >> 8 & 0xff;
+}
+
+void *
+gort_map_get_string_(gort_map *map, const char *str, ptrdiff_t len, uint32_t shape)
+{
+	const smap *m = (const smap *)map;
+	gort_string key = {str, len};
+	if (!hasshape(map, shape) || rt_load(&m->writing))
+		return gort_map_get_(map, &key, sizeof(key), shapeelem(shape));
+	return access_by(m->t, m, &key, GORT_KEY_STRING).elem;
+}
+
+void *
+gort_map_put_string_(gort_map *m, const char *str, ptrdiff_t len, uint32_t shape)
+{
+	gort_string key = {str, len};
+	if (!hasshape(m, shape))
+		return gort_map_put_(m, &key, sizeof(key), shapeelem(shape));
+	return assign_by(((smap *)m)->t, (smap *)m, &key, GORT_KEY_STRING);
+}
+
+void *
+gort_map_put32_(gort_map *m, uint32_t k, uint32_t shape)
+{
+	if (!hasshape(m, shape))
+		return gort_map_put_(m, &k, sizeof(k), shapeelem(shape));
+	return assign_by(((smap *)m)->t, (smap *)m, &k, GORT_KEY_32);
+}
+
+void *
+gort_map_put64_(gort_map *m, uint64_t k, uint32_t shape)
+{
+	if (!hasshape(m, shape))
+		return gort_map_put_(m, &k, sizeof(k), shapeelem(shape));
+	return assign_by(((smap *)m)->t, (smap *)m, &k, GORT_KEY_64);
 }
 
 // ---- delete ----

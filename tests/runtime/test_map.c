@@ -633,18 +633,6 @@ GORT_TEST(map, a_write_inside_the_hash_function_is_no_conflict)
 	}
 }
 
-GORT_DEATH_TEST(map, concurrent_writes, "fatal error: concurrent map writes")
-{
-	rt_map_engine = MAP_BUCKETS;
-	put_twice(writes_while_comparing);
-}
-
-GORT_DEATH_TEST(map, concurrent_read_and_write, "fatal error: concurrent map read and map write")
-{
-	rt_map_engine = MAP_BUCKETS;
-	put_twice(reads_while_comparing);
-}
-
 static bool
 iterates_while_comparing(const struct plain *a, const struct plain *b)
 {
@@ -653,11 +641,25 @@ iterates_while_comparing(const struct plain *a, const struct plain *b)
 	return a->d == b->d;
 }
 
-GORT_DEATH_TEST(map, concurrent_iteration, "fatal error: concurrent map iteration and map write")
-{
-	rt_map_engine = MAP_BUCKETS;
-	put_twice(iterates_while_comparing);
-}
+#define CONFLICTS(engine)                                                                          \
+	GORT_DEATH_TEST(map, writes_##engine, "fatal error: concurrent map writes")                \
+	{                                                                                          \
+		rt_map_engine = engine;                                                            \
+		put_twice(writes_while_comparing);                                                 \
+	}                                                                                          \
+	GORT_DEATH_TEST(map, read_##engine, "fatal error: concurrent map read and map write")      \
+	{                                                                                          \
+		rt_map_engine = engine;                                                            \
+		put_twice(reads_while_comparing);                                                  \
+	}                                                                                          \
+	GORT_DEATH_TEST(map, iteration_##engine,                                                   \
+			"fatal error: concurrent map iteration and map write")                     \
+	{                                                                                          \
+		rt_map_engine = engine;                                                            \
+		put_twice(iterates_while_comparing);                                               \
+	}
+CONFLICTS(MAP_BUCKETS)
+CONFLICTS(MAP_SWISS)
 
 GORT_DEATH_TEST(map, wrong_key_size, "panic: gort: key of 8 bytes for a map of int to int")
 {
@@ -684,5 +686,54 @@ GORT_TEST(map, hint_is_only_a_hint)
 		for (int i = 0; i < 100000; i++)
 			*gort_map_put(uint64_t, uint64_t, m, spread(i)) = 1;
 		CHECK(rt_map_capacity(m) <= 2 * cap);
+	}
+}
+
+GORT_TEST(map, a_million_entries)
+{
+	enum { N = 1000000 };
+	EACH_ENGINE
+	{
+		gort_map *m = gort_make_map(uint64_t, uint64_t, 0);
+		for (int i = 0; i < N; i++)
+			*gort_map_put(uint64_t, uint64_t, m, spread(i)) = (uint64_t)i;
+		CHECK_EQ(gort_map_len(m), N);
+		rt_check_map(m);
+		for (int i = 0; i < 2 * N; i++) {
+			uint64_t *p = gort_map_get(uint64_t, uint64_t, m, spread(i));
+			CHECK(i < N ? p && *p == (uint64_t)i : !p);
+		}
+		uint64_t sum = 0;
+		gort_map_iter it = gort_map_iterate(m);
+		while (gort_map_next(&it))
+			sum += *(uint64_t *)it.value;
+		CHECK_EQ(sum, (uint64_t)N * (N - 1) / 2);
+		for (int i = 0; i < N; i += 2)
+			CHECK(gort_map_delete(uint64_t, m, spread(i)));
+		CHECK_EQ(gort_map_len(m), N / 2);
+		rt_check_map(m);
+	}
+}
+
+// Functions of the user's whose hashes share all upper bits: the directory must not explode.
+static uint64_t
+few_hashes(const struct plain *p, uint64_t seed)
+{
+	(void)seed;
+	return p->d % 3;
+}
+
+GORT_TEST(map, a_hash_of_three_values)
+{
+	EACH_ENGINE
+	{
+		gort_map *m = gort_make_map_with(struct plain, uint32_t, 0, few_hashes, same_plain);
+		for (uint64_t i = 0; i < 6000; i++)
+			*gort_map_put(struct plain, uint32_t, m, ((struct plain){.d = i})) = (uint32_t)i;
+		for (uint64_t i = 0; i < 6000; i++)
+			CHECK_EQ(*gort_map_get(struct plain, uint32_t, m, ((struct plain){.d = i})), i);
+		CHECK_EQ(gort_map_len(m), 6000);
+		CHECK(rt_map_capacity(m) < 100000);
+		rt_check_map(m);
 	}
 }

@@ -138,7 +138,7 @@ gort_group_match_(const unsigned char *p, unsigned char b)
 // A constant of K and V that a map made for them has in shape; 0 when the macros leave the lookup to
 // the library.
 #define gort_map_shape_(class, keysize, elemsize)                                                  \
-	(((class) == GORT_KEY_32 || (class) == GORT_KEY_64) && (elemsize) <= 128                   \
+	((class) != GORT_KEY_OTHER && (elemsize) <= 128                                            \
 		 ? 1u << 31 | (uint32_t)(class) << 28 | (uint32_t)(elemsize) << 8 |                \
 			   (uint32_t)(keysize)                                                     \
 		 : 0u)
@@ -148,6 +148,7 @@ gort_map_hash64_(uint64_t k, uint64_t seed, uint64_t mul)
 {
 	__extension__ typedef unsigned __int128 u128;
 	u128 p = (u128)(k ^ seed) * mul;
+	p = (u128)((uint64_t)(p >> 64) ^ (uint64_t)p ^ seed) * 0x9e3779b97f4a7c15u;
 	return (uint64_t)(p >> 64) ^ (uint64_t)p;
 }
 
@@ -182,18 +183,47 @@ GORT_API void *gort_map_get_(gort_map *m, const void *key, size_t keysize, size_
 GORT_API void *gort_map_put_(gort_map *m, const void *key, size_t keysize, size_t elemsize);
 GORT_API bool gort_map_delete_(gort_map *m, const void *key, size_t keysize);
 GORT_API bool gort_map_next_(gort_map_iter *it);
+// For maps of that shape; others are passed on.
+GORT_API void *gort_map_get_string_(gort_map *m, const char *str, ptrdiff_t len, uint32_t shape);
+GORT_API void *gort_map_put_string_(gort_map *m, const char *str, ptrdiff_t len, uint32_t shape);
+GORT_API void *gort_map_put32_(gort_map *m, uint32_t k, uint32_t shape);
+GORT_API void *gort_map_put64_(gort_map *m, uint64_t k, uint32_t shape);
 
 static inline __attribute__((always_inline)) void *
 gort_map_get_inline_(gort_map *map, const void *key, size_t keysize, size_t elemsize, uint32_t shape,
 		     size_t elemoff, size_t slotsize)
 {
 	const struct gort_map_ *m = (const struct gort_map_ *)map;
+	if (shape && keysize == sizeof(gort_string)) {
+		const gort_string *s = (const gort_string *)key;
+		return gort_map_get_string_(map, s->str, s->len, shape);
+	}
 	if (shape == 0 || !m || m->shape != shape || m->writing)
 		return gort_map_get_(map, key, keysize, elemsize);
 	uint64_t k = 0;
 	__builtin_memcpy(&k, key, keysize <= 8 ? keysize : 8);
 	char *slot = (char *)gort_map_find64_(m, k, keysize <= 8 ? keysize : 8, slotsize);
 	return slot ? slot + elemoff : 0;
+}
+
+static inline __attribute__((always_inline)) void *
+gort_map_put_inline_(gort_map *m, const void *key, size_t keysize, size_t elemsize, uint32_t shape)
+{
+	if (shape && keysize == sizeof(gort_string)) {
+		const gort_string *s = (const gort_string *)key;
+		return gort_map_put_string_(m, s->str, s->len, shape);
+	}
+	if (shape && keysize == 8) {
+		uint64_t k;
+		__builtin_memcpy(&k, key, 8);
+		return gort_map_put64_(m, k, shape);
+	}
+	if (shape && keysize == 4) {
+		uint32_t k;
+		__builtin_memcpy(&k, key, 4);
+		return gort_map_put32_(m, k, shape);
+	}
+	return gort_map_put_(m, key, keysize, elemsize);
 }
 
 #ifndef __cplusplus
@@ -273,7 +303,9 @@ enum { GORT_EQUAL_BOOL, GORT_EQUAL_INT };
 #define gort_map_put(K, V, m, k)                                                                   \
 	({                                                                                         \
 		__typeof__(K) gort_k_ = (k);                                                       \
-		(__typeof__(V) *)gort_map_put_((m), &gort_k_, sizeof(K), sizeof(V));               \
+		(__typeof__(V) *)gort_map_put_inline_(                                             \
+			(m), &gort_k_, sizeof(K), sizeof(V),                                       \
+			gort_map_shape_(gort_key_class_(K), sizeof(K), sizeof(V)));                \
 	})
 
 // bool gort_map_delete(K, gort_map *m, K key): was it there? Go: delete(m, key).
