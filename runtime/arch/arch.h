@@ -27,6 +27,9 @@ const struct gort_go_regs *rt_gobuf_regs(const struct gobuf *b);
 // The same for a call fn(arg).
 void rt_gobuf_init_call(struct gobuf *b, uintptr_t hi, void (*fn)(void *), void *arg);
 
+// The same for a scheduling stack: the first switch to it calls fn, which never returns.
+void rt_gobuf_init_raw(struct gobuf *b, uintptr_t hi, void (*fn)(void));
+
 // Runs fn(arg) on the stack whose top is sp, on the same thread, and returns. Unwinders cross it.
 void rt_call_on(uintptr_t sp, void (*fn)(void *), void *arg);
 // As above, after storing the caller's stack pointer in *from with its callee-saved registers pushed

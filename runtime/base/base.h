@@ -15,6 +15,8 @@
 #define RT_NOINLINE __attribute__((noinline))
 #define RT_INLINE static inline __attribute__((always_inline))
 #define RT_COLD __attribute__((cold, noinline))
+// After a call whose caller must stay on the stack (profiles count frames): no tail call.
+#define RT_KEEP_FRAME() __asm__ volatile("" ::: "memory")
 #define RT_ALIGNED(n) __attribute__((aligned(n)))
 #define RT_HOT_LINE RT_ALIGNED(64)
 

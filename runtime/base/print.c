@@ -215,11 +215,17 @@ void
 rt_printf(const char *fmt, ...)
 {
 	char buf[4096];
-	int saved = errno;
 	va_list ap;
 	va_start(ap, fmt);
 	size_t len = rt_min(rt_vsnprintf(buf, sizeof buf, fmt, ap), sizeof buf - 1);
 	va_end(ap);
+	rt_write_err(buf, len);
+}
+
+void
+rt_write_err(const char *buf, size_t len)
+{
+	int saved = errno;
 	for (size_t done = 0; done < len;) {
 		ssize_t w = write(2, buf + done, len - done);
 		if (w < 0 && errno == EINTR)

@@ -15,3 +15,6 @@ size_t rt_snprintf(char *buf, size_t n, const char *fmt, ...) __attribute__((for
 
 // To fd 2, at most 4096 bytes.
 void rt_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+// len bytes to fd 2, errno kept.
+void rt_write_err(const char *buf, size_t len);

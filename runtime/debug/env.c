@@ -192,11 +192,23 @@ rt_env_init(void)
 	stack_bytes = parse_stack();
 }
 
+// The CPUs of the affinity mask, or the cgroup's quota rounded up, but not below 2. Go 1.25 does the same.
+static int32_t
+default_maxprocs(void)
+{
+	int32_t cpus = rt_os_ncpu();
+	double quota = rt_os_cpu_quota();
+	if (quota <= 0 || quota >= cpus)
+		return cpus;
+	int32_t n = (int32_t)quota + ((double)(int32_t)quota < quota);
+	return rt_min(cpus, rt_max(n, 2));
+}
+
 int32_t
 rt_env_maxprocs(void)
 {
 	const char *var, *v = lookup("GORT_MAXPROCS", "GOMAXPROCS", &var);
-	int32_t def = rt_os_ncpu();
+	int32_t def = default_maxprocs();
 	int64_t n;
 	if (!v)
 		return def;

@@ -114,6 +114,16 @@ struct walk {
 };
 
 static void
+set_regs(struct rt_goroutine_info *gi, const struct rt_parked_regs *r)
+{
+	gi->pc = r->pc;
+	gi->sp = r->sp;
+	gi->fp = r->fp;
+	for (int i = 0; i < 8; i++)
+		gi->callee_saved[i] = r->saved[i];
+}
+
+static void
 describe(struct rt_goroutine_info *gi, struct g *gp, const struct walk *w)
 {
 	enum gstatus st = rt_gstatus(gp);
@@ -145,12 +155,11 @@ describe(struct rt_goroutine_info *gi, struct g *gp, const struct walk *w)
 	struct rt_parked_regs r;
 	if (mp && gp != w->self && mp->stopbuf.sp - gp->stack.lo < gp->stack.hi - gp->stack.lo)
 		b = mp->stopbuf; // at a poll on its own stack; else it is inside rt_systemstack
-	rt_parked_regs(&b, &r);
-	gi->pc = r.pc;
-	gi->sp = r.sp;
-	gi->fp = r.fp;
-	for (int i = 0; i < 8; i++)
-		gi->callee_saved[i] = r.saved[i];
+	if (mp)
+		rt_parked_regs(&b, &r);
+	else if (!rt_g_saved_regs(gp, &r))
+		return;
+	set_regs(gi, &r);
 }
 
 static void

@@ -58,6 +58,12 @@ rt_panic_end(const void *uc)
 	finish(uc, false);
 }
 
+void
+rt_dump_end(const void *uc)
+{
+	finish(uc, true);
+}
+
 static void
 message(const char *prefix, const char *fmt, va_list ap)
 {

@@ -165,8 +165,9 @@ runtime_frames(struct rt_unwind u)
 		return 0;
 	for (int i = 1; i <= ours_until + 3; i++) {
 		uintptr_t start;
-		const char *path, *name = rt_symbol(u.reg[RT_DW_PC] - (u.exact ? 0 : 1), &start, &path);
-		if (calls_back(name))
+		uintptr_t pc = u.reg[RT_DW_PC] - (u.exact ? 0 : 1);
+		const char *path, *name = rt_symbol(pc, &start, &path);
+		if (calls_back(name) || (pc >= (uintptr_t)rt_gostart && pc < (uintptr_t)rt_gostart_end))
 			break;
 		if (ours(name))
 			ours_until = i;
@@ -303,7 +304,9 @@ rt_traceback_current(const void *uc)
 	else
 		rt_printf("thread %d:\n", rt_os_gettid());
 	if (gp && rt_getg() == mp->g0 && !uc) {
-		rt_unwind_from_parked(&u, &gp->sched); // called by rt_systemstack
+		struct rt_parked_regs r;
+		rt_parked_regs(&gp->sched, &r); // called by rt_systemstack
+		rt_unwind_from_regs(&u, &r);
 		rt_unwind_bounds(&u, gp->stack.lo, gp->stack.hi);
 	} else {
 		if (uc)
@@ -325,9 +328,13 @@ print_other(struct g *gp, bool first)
 	print_header(gp);
 	if (rt_gstatus(gp) == Grunning) {
 		rt_printf("\tgoroutine running on other thread; stack unavailable\n");
-	} else {
+		print_creator(gp);
+		return;
+	}
+	struct rt_parked_regs r;
+	if (rt_g_saved_regs(gp, &r)) {
 		struct rt_unwind u;
-		rt_unwind_from_parked(&u, &gp->sched);
+		rt_unwind_from_regs(&u, &r);
 		rt_unwind_bounds(&u, gp->stack.lo, gp->stack.hi);
 		print_stack(&u);
 	}

@@ -19,3 +19,5 @@ void rt_traceback_others(void);
 // and nothing new is scheduled; end: tracebacks as GORT_TRACEBACK says, then exit status 2.
 void rt_panic_begin(void);
 _Noreturn void rt_panic_end(const void *uc);
+// The same with all goroutines at every level but none.
+_Noreturn void rt_dump_end(const void *uc);

@@ -537,16 +537,14 @@ rt_unwind_from_uc(struct rt_unwind *u, const void *uc)
 }
 
 void
-rt_unwind_from_parked(struct rt_unwind *u, const struct gobuf *b)
+rt_unwind_from_regs(struct rt_unwind *u, const struct rt_parked_regs *regs)
 {
-	struct rt_parked_regs r;
-	rt_parked_regs(b, &r);
 	*u = (struct rt_unwind){0};
-	set(u, RT_DW_PC, r.pc);
-	set(u, RT_DW_SP, r.sp);
-	set(u, RT_DW_FP, r.fp);
+	set(u, RT_DW_PC, regs->pc);
+	set(u, RT_DW_SP, regs->sp);
+	set(u, RT_DW_FP, regs->fp);
 	for (unsigned i = 0; i < rt_nelem(rt_dw_saved); i++)
-		set(u, rt_dw_saved[i], r.saved[i]);
+		set(u, rt_dw_saved[i], regs->saved[i]);
 }
 
 void

@@ -17,7 +17,7 @@ struct rt_unwind {
 
 // Begin at an interrupted context, at a parked goroutine's registers, or at the caller.
 void rt_unwind_from_uc(struct rt_unwind *u, const void *uc);
-void rt_unwind_from_parked(struct rt_unwind *u, const struct gobuf *b);
+void rt_unwind_from_regs(struct rt_unwind *u, const struct rt_parked_regs *regs);
 
 // The stack that may be read: of a goroutine, an M, or around sp.
 void rt_unwind_bounds(struct rt_unwind *u, uintptr_t lo, uintptr_t hi);

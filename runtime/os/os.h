@@ -19,6 +19,8 @@ int64_t rt_process_cputime(void);
 
 // CPUs in this process's affinity mask, at least 1.
 int rt_os_ncpu(void);
+// CPUs that this process's cgroup grants it, 0: no limit. Go: internal/cgroup.
+double rt_os_cpu_quota(void);
 void rt_os_yield(void);
 int rt_os_gettid(void);
 

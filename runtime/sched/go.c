@@ -241,9 +241,9 @@ gort_run(int (*app)(int, char **), int argc, char **argv)
 	rt_mallocinit();
 	rt_schedinit();
 	rt_gcinit();
-	start_main(&prog);
-	rt_sysmon_start();
-	atexit(stop_scheduling);
 	rt_store_release(&rt_started, true);
+	atexit(stop_scheduling);
+	rt_sysmon_start();
+	start_main(&prog);
 	rt_mstart_m0();
 }

@@ -47,7 +47,7 @@ _Atomic(struct m *) allm;
 _Atomic(struct g *) allgs;
 struct m m0;
 _Atomic bool rt_started;
-_Thread_local struct rt_tls rt_tls;
+_Thread_local struct rt_tls rt_tls = {.depth = RT_DEPTH_PENDING}; // a foreign thread, until minit
 
 static struct rt_mutex sudoglock;
 static struct sudog *sudogfree;
@@ -163,6 +163,7 @@ rt_gfget(struct p *pp)
 	if (rt_likely(gp != NULL)) {
 		pp->gfree = gp->schedlink;
 		pp->ngfree--;
+		rt_fiber_reuse(gp);
 		return gp;
 	}
 	gp = rt_stack_new_g();
@@ -293,6 +294,9 @@ rt_procresize(int32_t n)
 		if (pp->m) {
 			atomic_fetch_or(&pp->slow, SLOW_RETIRE);
 		} else {
+			rt_lock(&sched.lock);
+			rt_runqdrain_locked(pp); // it may have been in a system call, with work waiting
+			rt_unlock(&sched.lock);
 			rt_timers_move(pp, allp[0]);
 			rt_store(&pp->status, Pdead);
 		}
@@ -302,8 +306,8 @@ rt_procresize(int32_t n)
 
 // ---- Ms ----
 
-static void
-mcommoninit(struct m *mp)
+void
+rt_mcommoninit(struct m *mp)
 {
 	mp->g0 = &mp->g0_storage;
 	mp->g0->m = mp;
@@ -317,8 +321,8 @@ mcommoninit(struct m *mp)
 	rt_unlock(&sched.lock);
 }
 
-static void
-g0_stack_bounds(struct g *g0)
+void
+rt_thread_stack_bounds(struct stack *st)
 {
 	pthread_attr_t attr;
 	void *lo;
@@ -327,7 +331,7 @@ g0_stack_bounds(struct g *g0)
 		rt_throw("pthread_getattr_np failed");
 	pthread_attr_getstack(&attr, &lo, &n);
 	pthread_attr_destroy(&attr);
-	g0->stack = (struct stack){.lo = (uintptr_t)lo, .hi = (uintptr_t)lo + n};
+	*st = (struct stack){.lo = (uintptr_t)lo, .hi = (uintptr_t)lo + n};
 }
 
 // On the new thread (or the first): from here on it is an M, inside the runtime.
@@ -339,7 +343,7 @@ minit(struct m *mp)
 	rt_tls.depth = 1;
 	mp->tid = rt_os_gettid();
 	mp->thread = pthread_self();
-	g0_stack_bounds(mp->g0);
+	rt_thread_stack_bounds(&mp->g0->stack);
 	rt_fiber_adopt(mp->g0);
 	rt_msiginit(mp);
 	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
@@ -365,6 +369,21 @@ rt_mstart_m0(void)
 	schedule();
 }
 
+static void
+foreign_g0(void)
+{
+	rt_fiber_begin();
+	schedule();
+}
+
+// A foreign thread's scheduling stack starts afresh for each thread.
+void
+rt_bind_g0(struct m *mp)
+{
+	rt_gobuf_init_raw(&mp->g0->sched, mp->g0->stack.hi, foreign_g0);
+	rt_fiber_create(mp->g0);
+}
+
 // Signals stay blocked until the thread has its alternate stack and thread-local words.
 static bool
 newm(struct p *pp, bool spinning)
@@ -373,7 +392,7 @@ newm(struct p *pp, bool spinning)
 	struct m *mp = rt_persistent_alloc(sizeof *mp, RT_CACHE_LINE, NULL);
 	mp->nextp = pp;
 	mp->spinning = spinning;
-	mcommoninit(mp);
+	rt_mcommoninit(mp);
 	sigset_t all, old;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -488,8 +507,8 @@ rt_m_park_forever(void)
 }
 
 // Sleeps without a P until somebody hands one over.
-static void
-stopm(struct m *mp)
+void
+rt_stopm(struct m *mp)
 {
 	rt_lock(&sched.lock);
 	mp->schedlink = sched.midle;
@@ -530,11 +549,14 @@ process_threads(void)
 void
 rt_checkdead_locked(void)
 {
-	int32_t running = sched.mcount - nmfailed - sched.nmidle;
+	int32_t running = sched.mcount - nmfailed - sched.nmidle - sched.nmidlelocked;
 	if (running > 0 || rt_load(&sched.dying) || rt_load(&sched.gcwaiting))
 		return;
 	if (rt_timers_next() != 0)
 		return;
+	for (int32_t i = 0; i < nallp; i++)
+		if (rt_load(&allp[i]->status) == Psyscall)
+			return; // sysmon retakes it, and looks again
 	int32_t ours = sched.mcount - nmfailed + rt_load(&sched.own_threads);
 	if (process_threads() > ours)
 		return;
@@ -655,7 +677,7 @@ sleep_for_work(struct m *mp)
 			return;
 		}
 	}
-	stopm(mp);
+	rt_stopm(mp);
 }
 
 // Gives mp's P back and waits for one with something to do. False: look again, nothing was given up.
@@ -700,7 +722,7 @@ retirep(struct m *mp)
 		atomic_fetch_sub(&sched.nmspinning, 1);
 	}
 	rt_wakep();
-	stopm(mp);
+	rt_stopm(mp);
 }
 
 // What p->slow asks for, at a moment when mp runs no goroutine. The queue may change under it.
@@ -787,16 +809,63 @@ start_running(struct m *mp, struct g *gp)
 	rt_setg(gp);
 }
 
+// The M that a goroutine is locked to waits for that goroutine alone.
+static struct g *
+stoplockedm(struct m *mp)
+{
+	struct p *pp = mp->p ? rt_releasep(mp) : NULL;
+	if (pp)
+		rt_handoffp(pp);
+	rt_lock(&sched.lock);
+	sched.nmidlelocked++;
+	rt_checkdead_locked();
+	rt_unlock(&sched.lock);
+	rt_note_sleep(&mp->park);
+	rt_note_clear(&mp->park);
+	rt_acquirep(mp, mp->nextp);
+	mp->nextp = NULL;
+	return mp->lockedg;
+}
+
+// gp runs on its own M only: hand this P over to that M, and wait for another.
+static void
+startlockedm(struct m *mp, struct g *gp)
+{
+	struct m *lm = gp->lockedm;
+	rt_lock(&sched.lock);
+	sched.nmidlelocked--; // on its behalf: it must not look idle while it wakes up
+	rt_unlock(&sched.lock);
+	lm->nextp = rt_releasep(mp);
+	rt_note_wakeup(&lm->park);
+	rt_stopm(mp);
+}
+
+static struct g *
+nextg(struct m *mp, bool *inherit)
+{
+	if (!mp->p)
+		rt_stopm(mp);
+	struct g *gp = mp->nextg;
+	mp->nextg = NULL;
+	if (gp && !rt_load(&sched.dying))
+		return gp;
+	return findrunnable(mp, inherit);
+}
+
 static _Noreturn void
 schedule(void)
 {
 	struct m *mp = rt_getm(); // g0 never moves to another thread
 	for (;;) {
 		rt_switch_finish();
-		bool inherit;
-		struct g *gp = findrunnable(mp, &inherit);
+		bool inherit = false;
+		struct g *gp = mp->lockedg ? stoplockedm(mp) : nextg(mp, &inherit);
 		if (mp->spinning)
 			resetspinning(mp);
+		if (rt_unlikely(gp->lockedm && gp->lockedm != mp)) {
+			startlockedm(mp, gp);
+			continue;
+		}
 		if (!inherit)
 			mp->p->schedtick++;
 		mp->p->straight++;
@@ -825,6 +894,7 @@ rt_switch_finish(void)
 		rt_lock(&sched.lock);
 		rt_globrunqput_locked(fin.g);
 		rt_unlock(&sched.lock);
+		rt_wakep();
 		break;
 	case FIN_DEAD:
 		rt_gfput(mp->p, fin.g);
@@ -842,7 +912,13 @@ next_straight(struct p *pp)
 		return NULL;
 	bool inherit;
 	struct g *gp = rt_runqget(pp, &inherit);
-	if (gp && !inherit)
+	if (!gp)
+		return NULL;
+	if (rt_unlikely(gp->lockedm)) {
+		pp->m->nextg = gp;
+		return NULL;
+	}
+	if (!inherit)
 		pp->schedtick++;
 	return gp;
 }
@@ -852,7 +928,7 @@ rt_switch_away(struct m *mp, struct g *gp, struct finish fin)
 {
 	mp->fin = fin;
 	gp->m = NULL;
-	struct g *next = next_straight(mp->p);
+	struct g *next = mp->p && !mp->lockedg ? next_straight(mp->p) : NULL;
 	if (next) {
 		start_running(mp, next);
 	} else {
@@ -935,6 +1011,18 @@ rt_systemstack(void (*fn)(void *), void *arg)
 	rt_setg(gp);
 }
 
+bool
+rt_g_saved_regs(const struct g *gp, struct rt_parked_regs *r)
+{
+	if (!gp->sched.sp)
+		return false;
+	if (rt_gstatus(gp) == Gsyscall && gp->m && gp->m->sysregs.sp == gp->sched.sp)
+		*r = gp->m->sysregs;
+	else
+		rt_parked_regs(&gp->sched, r);
+	return true;
+}
+
 int
 rt_ngoroutines(void)
 {
@@ -994,7 +1082,7 @@ rt_schedinit(void)
 {
 	sched.start_ns = rt_nanotime();
 	allp = rt_persistent_alloc(MAX_PROCS * sizeof *allp, RT_CACHE_LINE, NULL);
-	mcommoninit(&m0);
+	rt_mcommoninit(&m0);
 	minit(&m0);
 	int32_t n = rt_min(rt_env_maxprocs(), MAX_PROCS);
 	rt_procresize(n);

@@ -93,6 +93,7 @@ struct g {
 	bool is_system;      // the runtime's own goroutine: hidden from profiles and counts
 	bool is_main;
 	_Atomic bool preempt; // asked to yield at its next call into the runtime
+	_Atomic bool detach;  // ... and to give its P away if it is in user code
 	uint64_t goid;
 	uint64_t parentgoid;
 	uintptr_t gopc;      // return address of the gort_go that made it
@@ -133,13 +134,21 @@ struct m {
 	struct g *curg;      // the user goroutine it runs
 	struct p *p;         // NULL when it has no right to run goroutines
 	struct p *nextp;     // handed over by whoever wakes it
+	struct p *oldp;      // the P it had before a system call or being detached
+	struct g *nextg;     // taken from a queue on the straight way, but for schedule() to handle
+	bool detached;       // runs user code without a P, and counts for a stop; under sched.lock
+	bool detstopped;     // ... and has acknowledged the stop in force; under sched.lock
+	bool foreign;        // a thread that the runtime did not make (sched/foreign.c)
+	bool attached;       // ... and that holds collected pointers between calls
+	uint32_t locknest;   // gort_lock_os_thread, how many times
+	struct rt_parked_regs sysregs; // in a system call: the caller's registers
+	_Atomic uint32_t nsignals; // SIGURGs it has handled
 	struct finish fin;
 	uint64_t randstate;
 	int64_t id;
 	pid_t tid;
 	pthread_t thread;
 	bool spinning;       // looks for work without any; counted in sched.nmspinning
-	bool blocked;
 	struct g *lockedg;
 	struct rt_note park; // it sleeps here
 	struct m *alllink;   // allm; Ms are never freed
@@ -197,6 +206,7 @@ extern struct schedt {
 	// Under lock.
 	struct m *midle;
 	int32_t nmidle;
+	int32_t nmidlelocked; // Ms that wait for the goroutine that is locked to them
 	int32_t mcount;       // Ms made
 	struct p *pidle;
 	struct g_queue runq;  // the global queue
@@ -223,15 +233,15 @@ extern struct schedt {
 	_Atomic uint32_t stopgen;   // futex word: Ms stopped in place wait for it to change
 	struct rt_note sysmonnote;
 	_Atomic bool sysmonwait;    // sysmon sleeps until a P leaves the idle list
-} sched;
+} sched __asm__("rt_sched"); // Go's names in C, ours to the linker: archives keep hidden symbols
 
 // The first gomaxprocs of allp take work; up to nallp they exist (Pdead, or about to be retired by their
 // M). Both change under a world stop only.
-extern struct p **allp;
-extern int32_t nallp, gomaxprocs;
-extern _Atomic(struct m *) allm; // push-only list
-extern _Atomic(struct g *) allgs; // push-only list through alllink; includes dead ones
-extern struct m m0;
+extern struct p **allp __asm__("rt_allp");
+extern int32_t nallp __asm__("rt_nallp"), gomaxprocs __asm__("rt_gomaxprocs");
+extern _Atomic(struct m *) allm __asm__("rt_allm"); // push-only list
+extern _Atomic(struct g *) allgs __asm__("rt_allgs"); // push-only list through alllink; includes dead ones
+extern struct m m0 __asm__("rt_m0");
 extern _Atomic bool rt_started;  // gort_run has set up the runtime
 
 // ---- what other parts of the runtime call; all at depth > 0 ----
@@ -249,6 +259,9 @@ void rt_ready_list(struct g *head);
 
 // Puts the current goroutine at the tail of its P's queue and runs others.
 void rt_gosched(void);
+
+// Registers of a goroutine that does not run; false: not known (a foreign thread outside the runtime).
+bool rt_g_saved_regs(const struct g *gp, struct rt_parked_regs *r);
 
 // Runs fn(arg) on the M's g0, with the goroutine's registers saved where the collector finds them.
 // On g0 already: a plain call. fn must not park.

@@ -39,10 +39,24 @@ void rt_checkdead_locked(void);
 void rt_acquirep(struct m *mp, struct p *pp);
 struct p *rt_releasep(struct m *mp);
 _Noreturn void rt_m_park_forever(void);
+void rt_mcommoninit(struct m *mp);
+void rt_stopm(struct m *mp);
+void rt_bind_g0(struct m *mp);
+void rt_thread_stack_bounds(struct stack *st);
+
+// ---- syscall.c ----
+// A goroutine whose M has no P gets one, waiting in the global queue if it must. At depth 1.
+void rt_exitsyscall(struct m *mp);
+void rt_release_p_for_syscall(struct m *mp);
+
+// ---- foreign.c ----
+void rt_adopt_thread(void);
 
 // ---- stw.c ----
 // Waits here while a stop is in force; uc: interrupted context when called from the signal handler.
 void rt_stop_here(const void *uc);
+// From the signal handler, at depth 1: gives the P away; user code goes on without. False: a stop came.
+bool rt_detach(struct m *mp);
 
 // ---- signal.c ----
 void rt_siginit(void);
@@ -51,6 +65,9 @@ void rt_signal_m(struct m *mp);
 
 // ---- sysmon.c ----
 void rt_sysmon_start(void);
+
+// ---- schedtrace.c ----
+void rt_schedtrace(int64_t now);
 
 // ---- timer.c ----
 // Runs what is due on pp; returns when the next one is (0: none).

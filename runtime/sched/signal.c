@@ -30,6 +30,23 @@ rt_signal_m(struct m *mp)
 		syscall(SYS_tgkill, getpid(), mp->tid, SIGURG);
 }
 
+// Depth 0: between two instructions of user code, no lock of the runtime held; a P, or detached.
+static void
+interrupt_user_code(struct m *mp, void *uc)
+{
+	struct g *gp = mp->curg;
+	bool pending = mp->p == NULL;
+	rt_tls_set_depth(1);
+	if (rt_load(&sched.gcwaiting))
+		rt_stop_here(uc);
+	if (mp->p && gp && rt_load(&gp->preempt)) {
+		pending = true; // at its next call into the runtime
+		if (rt_load(&gp->detach) && rt_detach(mp))
+			rt_store(&gp->detach, false);
+	}
+	rt_tls_set_depth(pending ? RT_DEPTH_PENDING : 0);
+}
+
 static void
 on_stop(int sig, siginfo_t *si, void *uc)
 {
@@ -37,16 +54,12 @@ on_stop(int sig, siginfo_t *si, void *uc)
 	(void)si;
 	int saved = errno;
 	struct m *mp = rt_getm();
-	if (mp && rt_depth() > 0) {
-		rt_tls_note_request();
-	} else if (mp && mp->p) {
-		// Depth 0: between two instructions of user code, no lock of the runtime held.
-		rt_tls_set_depth(1);
-		if (rt_load(&sched.gcwaiting))
-			rt_stop_here(uc);
-		rt_tls_set_depth(0);
-		if (mp->curg && rt_load(&mp->curg->preempt))
-			rt_tls_note_request(); // at its next call into the runtime
+	if (mp) {
+		rt_store(&mp->nsignals, rt_load(&mp->nsignals) + 1);
+		if (rt_depth() > 0)
+			rt_tls_note_request();
+		else if (mp->p || mp->detached)
+			interrupt_user_code(mp, uc);
 	}
 	errno = saved;
 }
@@ -87,6 +100,18 @@ on_fault(int sig, siginfo_t *si, void *uc)
 	rt_panic_end(uc);
 }
 
+// SIGQUIT: what every goroutine does, then the end.
+static void
+on_quit(int sig, siginfo_t *si, void *uc)
+{
+	(void)sig;
+	struct m *mp = rt_getm();
+	rt_panic_begin();
+	rt_printf("SIGQUIT: quit\nPC=0x%lx m=%ld sigcode=%d\n\n", rt_uc_pc(uc), mp ? mp->id : 0,
+		  si->si_code);
+	rt_dump_end(uc);
+}
+
 static void
 install(int sig, void (*fn)(int, siginfo_t *, void *), bool keep_existing)
 {
@@ -105,6 +130,7 @@ void
 rt_siginit(void)
 {
 	install(SIGURG, on_stop, false);
+	install(SIGQUIT, on_quit, true);
 #if !RT_ASAN && !RT_TSAN
 	// The sanitizers report faults themselves, with more to say.
 	install(SIGSEGV, on_fault, true);

@@ -46,13 +46,17 @@ stop_here(void *uc)
 	struct m *mp = rt_getm();
 	rt_lock(&sched.lock);
 	struct p *pp = mp->p;
-	if (!rt_load(&sched.gcwaiting) || !pp || rt_load(&pp->status) != Prunning) {
+	bool running = pp && rt_load(&pp->status) == Prunning;
+	if (!rt_load(&sched.gcwaiting) || !(running || (mp->detached && !mp->detstopped))) {
 		rt_unlock(&sched.lock);
 		return;
 	}
 	uint32_t gen = rt_load(&sched.stopgen);
 	mp->stop_uc = uc;
-	rt_store(&pp->status, Pgcstop);
+	if (running)
+		rt_store(&pp->status, Pgcstop);
+	else
+		mp->detstopped = true;
 	if (--sched.stopwait == 0)
 		rt_note_wakeup(&sched.stopnote);
 	rt_unlock(&sched.lock);
@@ -69,28 +73,110 @@ rt_stop_here(const void *uc)
 		rt_call_saving(&rt_getm()->stopbuf, stop_here, NULL);
 }
 
-// On the way out with a request noted: stop or yield, then leave.
+// The caller's registers lie at gp->sched, as if it were parked: whatever stops now can scan it.
+static void
+take_p_again(void *arg)
+{
+	struct m *mp = arg;
+	struct g *gp = mp->curg;
+	rt_lock(&sched.lock);
+	while (mp->detached && rt_load(&sched.gcwaiting)) {
+		rt_unlock(&sched.lock);
+		rt_stop_here(NULL);
+		rt_lock(&sched.lock);
+	}
+	if (rt_gstatus(gp) == Grunning)
+		rt_casgstatus(gp, Grunning, Gsyscall);
+	mp->detached = false;
+	rt_unlock(&sched.lock);
+	rt_exitsyscall(mp);
+}
+
+// On the way in with the pending bit set: a thread without a P takes one. Other requests wait for the
+// way out.
+void
+rt_enter_slow(void)
+{
+	if (rt_depth() > 1)
+		return;
+	struct m *mp = rt_getm();
+	if (!mp) {
+		rt_adopt_thread();
+		mp = rt_getm();
+	}
+	if (mp->p)
+		return;
+	rt_call_saving(&mp->curg->sched, take_p_again, mp);
+	if (!rt_getm()->foreign) // may be another M now
+		rt_tls_set_depth(1);
+}
+
+// A foreign thread leaves the runtime: the world does not wait for it unless it is attached.
+static void
+leave_foreign(struct m *mp)
+{
+	struct g *gp = mp->curg;
+	if (mp->attached) {
+		rt_lock(&sched.lock);
+		while (rt_load(&sched.gcwaiting)) {
+			rt_unlock(&sched.lock);
+			rt_stop_here(NULL);
+			rt_lock(&sched.lock);
+		}
+		mp->detached = true;
+		rt_unlock(&sched.lock);
+	} else {
+		gp->sched.sp = 0; // holds no collected pointers: nothing to scan
+		rt_casgstatus(gp, Grunning, Gsyscall);
+	}
+	rt_release_p_for_syscall(mp);
+	rt_tls_set_depth(RT_DEPTH_PENDING);
+}
+
+static void
+yield_if_asked(struct m *mp)
+{
+	struct g *gp = rt_getg();
+	if (!gp || gp != mp->curg || !rt_load(&gp->preempt))
+		return;
+	rt_store(&gp->preempt, false);
+	rt_casgstatus(gp, Grunning, Grunnable);
+	gp->waitreason = WAIT_PREEMPTED;
+	rt_switch_away(mp, gp, (struct finish){.op = FIN_GLOBRUNQ, .g = gp});
+}
+
+// On the way out with the pending bit set: stop or yield, then leave.
 void
 rt_leave_slow(void)
 {
 	for (;;) {
-		int32_t depth = rt_depth();
-		if (depth > 0)
+		if (rt_depth() > 0)
 			return; // the outermost way out will do it
 		rt_tls_set_depth(1);
 		struct m *mp = rt_getm();
-		if (mp && mp->p && rt_load(&sched.gcwaiting))
+		if (rt_load(&sched.gcwaiting))
 			rt_stop_here(NULL);
-		struct g *gp = rt_getg();
-		if (gp && mp->p && gp == mp->curg && rt_load(&gp->preempt)) {
-			rt_store(&gp->preempt, false);
-			rt_casgstatus(gp, Grunning, Grunnable);
-			gp->waitreason = WAIT_PREEMPTED;
-			rt_switch_away(mp, gp, (struct finish){.op = FIN_GLOBRUNQ, .g = gp});
+		yield_if_asked(mp);
+		mp = rt_getm();
+		if (mp->foreign) {
+			leave_foreign(mp);
+			return;
 		}
 		if (!rt_tls_dec_depth())
 			return; // else: another request came meanwhile
 	}
+}
+
+bool
+rt_detach(struct m *mp)
+{
+	rt_lock(&sched.lock);
+	bool ok = !rt_load(&sched.gcwaiting);
+	mp->detached = ok;
+	rt_unlock(&sched.lock);
+	if (ok)
+		rt_release_p_for_syscall(mp);
+	return ok;
 }
 
 // ---- stopping ----
@@ -124,6 +210,38 @@ signal_straggler(struct p *pp)
 		rt_signal_m(mp);
 }
 
+// Each M that runs user code without a P counts, too. sched.lock held.
+static void
+for_each_detached(void (*fn)(struct m *mp))
+{
+	for (struct m *mp = rt_load_acquire(&allm); mp; mp = mp->alllink)
+		if (mp->detached)
+			fn(mp);
+}
+
+static void
+count_detached(struct m *mp)
+{
+	mp->detstopped = false;
+	sched.stopwait++;
+}
+
+static void
+signal_detached(struct m *mp)
+{
+	if (!mp->detstopped)
+		rt_signal_m(mp);
+}
+
+static void
+signal_stragglers(void)
+{
+	for_each_p(signal_straggler);
+	rt_lock(&sched.lock);
+	for_each_detached(signal_detached);
+	rt_unlock(&sched.lock);
+}
+
 static void
 claim_quiet_ps(void)
 {
@@ -147,6 +265,7 @@ try_stop(struct m *mp, int64_t patience)
 	sched.stopwait = 0;
 	for (int32_t i = 0; i < nallp; i++)
 		sched.stopwait += rt_load(&allp[i]->status) != Pdead;
+	for_each_detached(count_detached);
 	rt_note_clear(&sched.stopnote);
 	atomic_store(&sched.gcwaiting, 1);
 	for_each_p(set_slow);
@@ -161,7 +280,7 @@ try_stop(struct m *mp, int64_t patience)
 		done = rt_load_acquire(&sched.stopnote.key) != 0;
 	}
 	for (; !done && now - start < patience; now = rt_nanotime()) {
-		for_each_p(signal_straggler);
+		signal_stragglers();
 		done = rt_note_sleep_for(&sched.stopnote, SIGNAL_EVERY_NS);
 	}
 	return done;
@@ -291,7 +410,9 @@ scan_g(struct g *gp, void *arg)
 	enum gstatus st = rt_gstatus(gp);
 	if (st == Grunning && gp->m)
 		scan_running(sc, gp);
-	else if (gp->sched.sp)
+	else if (st == Gsyscall && gp->m && gp->m->sysregs.sp == gp->sched.sp)
+		scan_range(sc, gp, (uintptr_t)&gp->m->sysregs, (uintptr_t)(&gp->m->sysregs + 1));
+	if ((st != Grunning || !gp->m) && gp->sched.sp)
 		scan_range(sc, gp, gp->sched.sp, gp->stack.hi);
 }
 

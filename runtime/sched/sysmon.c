@@ -3,13 +3,15 @@
 // anything to do twice as long each time, up to 10 ms; when every P is idle, until one is not.
 //
 // It asks a goroutine that has run for 10 ms while others wait to yield: preempt is set, the M gets a
-// signal, and the next way out of the runtime goes to the scheduler (rt_leave_slow).
+// signal, and the next way out of the runtime goes to the scheduler (rt_leave_slow). One that makes no
+// such call is detached from its P a millisecond later. It retakes Ps from system calls.
 // Go: sysmon, retake in runtime/proc.go.
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 
 #include "base/print.h"
+#include "debug/env.h"
 #include "mem/malloc.h"
 #include "os/os.h"
 #include "sched/sched.h"
@@ -18,25 +20,16 @@
 #define MAX_SLEEP_NS 10000000
 #define IDLE_ROUNDS 50
 #define SLICE_NS 10000000 // Go: forcePreemptNS
+#define GRACE_NS 1000000   // from asking to detaching
+#define RECHECK_NS 1000000000
 #define MAX_WATCHED 1024
 
 static struct {
-	uint32_t schedtick;
-	int64_t since; // when schedtick was first seen
+	uint32_t schedtick, syscalltick;
+	int64_t since;    // when schedtick was first seen
+	int64_t syssince; // when syscalltick was first seen
+	bool asked;       // preemption of this tick
 } seen[MAX_WATCHED];
-
-static void
-preempt(struct p *pp)
-{
-	struct m *mp = *(struct m *volatile *)&pp->m;
-	if (!mp)
-		return;
-	struct g *gp = *(struct g *volatile *)&mp->curg;
-	atomic_fetch_or(&pp->slow, SLOW_PREEMPT);
-	if (gp)
-		rt_store(&gp->preempt, true); // the wrong one at worst yields once
-	rt_signal_m(mp);
-}
 
 static bool
 others_wait(struct p *pp)
@@ -45,26 +38,76 @@ others_wait(struct p *pp)
 	       rt_load(&pp->timer0when) != 0;
 }
 
-// How many Ps were asked.
+// First a request that its next call into the runtime honours; if it makes none, the M's signal handler
+// gives the P away (sched/signal.c).
+static void
+preempt(struct p *pp, bool detach)
+{
+	struct m *mp = *(struct m *volatile *)&pp->m;
+	if (!mp)
+		return;
+	struct g *gp = *(struct g *volatile *)&mp->curg;
+	atomic_fetch_or(&pp->slow, SLOW_PREEMPT);
+	if (gp) { // the wrong one at worst yields once
+		rt_store(&gp->detach, detach);
+		rt_store(&gp->preempt, true);
+	}
+	rt_signal_m(mp);
+}
+
+static bool
+retake_running(struct p *pp, int i, int64_t now)
+{
+	uint32_t tick = *(volatile uint32_t *)&pp->schedtick;
+	if (tick != seen[i].schedtick) {
+		seen[i].schedtick = tick;
+		seen[i].since = now;
+		seen[i].asked = false;
+		return false;
+	}
+	if (now - seen[i].since < (seen[i].asked ? SLICE_NS + GRACE_NS : SLICE_NS) || !others_wait(pp))
+		return false;
+	preempt(pp, seen[i].asked && !rt_debug.asyncpreemptoff);
+	seen[i].asked = true;
+	return true;
+}
+
+// A P whose goroutine is in a system call, or was detached, for a tick at least: another M may use it,
+// if there is use for it.
+static bool
+retake_syscall(struct p *pp, int i, int64_t now)
+{
+	uint32_t tick = *(volatile uint32_t *)&pp->syscalltick;
+	if (tick != seen[i].syscalltick) {
+		seen[i].syscalltick = tick;
+		seen[i].syssince = now;
+		return false;
+	}
+	if (!others_wait(pp) && rt_load(&sched.nmspinning) + rt_load(&sched.npidle) > 0 &&
+	    now - seen[i].syssince < SLICE_NS)
+		return false;
+	uint32_t st = Psyscall;
+	if (!atomic_compare_exchange_strong(&pp->status, &st, Pidle))
+		return false;
+	pp->syscalltick++;
+	rt_handoffp(pp);
+	return true;
+}
+
+// How many Ps were asked or retaken.
 static int
 retake(int64_t now)
 {
-	int asked = 0;
+	int n = 0;
 	for (int32_t i = 0; i < nallp; i++) {
 		struct p *pp = allp[i];
-		uint32_t tick = *(volatile uint32_t *)&pp->schedtick;
-		if (rt_load(&pp->status) != Prunning || tick != seen[i].schedtick) {
-			seen[i].schedtick = tick;
-			seen[i].since = now;
-			continue;
-		}
-		if (now - seen[i].since < SLICE_NS || !others_wait(pp))
-			continue;
-		preempt(pp);
-		seen[i].since = now;
-		asked++;
+		uint32_t st = rt_load(&pp->status);
+		if (st == Prunning)
+			n += retake_running(pp, i, now);
+		else if (st == Psyscall)
+			n += retake_syscall(pp, i, now);
 	}
-	return asked;
+	return n;
 }
 
 static void
@@ -77,8 +120,17 @@ sleep_until_busy(void)
 		rt_store(&sched.sysmonwait, true);
 	}
 	rt_unlock(&sched.lock);
-	if (idle)
-		rt_note_sleep(&sched.sysmonnote);
+	if (!idle)
+		return;
+	// With a trace due in between, and in any case now and then: a foreign thread's end may have
+	// turned a wait into a deadlock.
+	int64_t ns = rt_debug.schedtrace > 0 ? (int64_t)rt_debug.schedtrace * 1000000 : RECHECK_NS;
+	if (rt_note_sleep_for(&sched.sysmonnote, ns))
+		return;
+	rt_lock(&sched.lock);
+	rt_store(&sched.sysmonwait, false);
+	rt_checkdead_locked();
+	rt_unlock(&sched.lock);
 }
 
 static void *
@@ -97,7 +149,10 @@ sysmon(void *arg)
 			idle = 0;
 			sleep = MIN_SLEEP_NS;
 		}
-		if (retake(rt_nanotime()) > 0) {
+		int64_t now = rt_nanotime();
+		if (rt_debug.schedtrace > 0)
+			rt_schedtrace(now);
+		if (retake(now) > 0) {
 			idle = 0;
 			sleep = MIN_SLEEP_NS;
 		} else {

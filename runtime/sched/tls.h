@@ -6,6 +6,8 @@
 // at depth 0. A thread at depth 0 may be stopped by a signal between any two instructions, so:
 //   - at depth 0 nothing of the runtime may be half done, no runtime lock held;
 //   - at depth > 0 the handler only sets RT_DEPTH_PENDING, and rt_leave honours it on the way out;
+//   - a thread without a P (detached by sysmon, or not made by the runtime) has RT_DEPTH_PENDING set at
+//     depth 0, and rt_enter takes a P before anything else happens;
 //   - a goroutine switches at depth exactly 1: the depth word belongs to the thread, so every resumed
 //     goroutine finds the 1 that its own way out will take back.
 // Every public function that is not trivially pure is `rt_enter(); ... rt_leave();`, and panics count
@@ -22,7 +24,7 @@ struct p;
 struct rt_tls {
 	struct g *g;   // the goroutine, or g0, that runs; NULL on a thread the runtime does not know
 	struct m *m;   // this thread
-	int32_t depth; // low 31 bits: nesting; sign bit: a signal asks for rt_leave_slow
+	int32_t depth; // low 31 bits: nesting; sign bit: something is to be done on the way in or out
 	int32_t spare;
 };
 #define RT_DEPTH_PENDING INT32_MIN
@@ -47,13 +49,15 @@ rt_setg(struct g *gp)
 	RT_TLS_WRITE(offsetof(struct rt_tls, g), gp);
 }
 
+void rt_enter_slow(void);
+void rt_leave_slow(void);
+
 RT_INLINE void
 rt_enter(void)
 {
-	RT_TLS_INC32(offsetof(struct rt_tls, depth));
+	if (rt_unlikely(RT_TLS_INC32_NEGATIVE(offsetof(struct rt_tls, depth))))
+		rt_enter_slow();
 }
-
-void rt_leave_slow(void);
 
 RT_INLINE void
 rt_leave(void)

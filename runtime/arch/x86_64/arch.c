@@ -45,6 +45,16 @@ rt_gobuf_init_call(struct gobuf *b, uintptr_t hi, void (*fn)(void *), void *arg)
 }
 
 void
+rt_gobuf_init_raw(struct gobuf *b, uintptr_t hi, void (*fn)(void))
+{
+	uintptr_t *top = (uintptr_t *)rt_round_down(hi, (uintptr_t)16) - 1;
+	*top = 0; // where a return address would be: 8 below a multiple of 16, as behind a call
+	struct switch_frame *f = (struct switch_frame *)top - 1;
+	*f = (struct switch_frame){.pc = (uintptr_t)fn};
+	b->sp = (uintptr_t)f;
+}
+
+void
 rt_parked_regs(const struct gobuf *b, struct rt_parked_regs *r)
 {
 	const struct switch_frame *f = (const struct switch_frame *)b->sp;

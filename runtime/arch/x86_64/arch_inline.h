@@ -44,14 +44,16 @@ rt_getsp(void)
 				 : "memory");                                                      \
 	})
 // One instruction each on the word itself, so a signal on this thread sees it before or after, never
-// between. Decrement reports whether the result is negative (the pending bit is set).
-#define RT_TLS_INC32(off)                                                                          \
+// between. Both report whether the result is negative (the pending bit is set).
+#define RT_TLS_INC32_NEGATIVE(off)                                                                 \
 	({                                                                                         \
 		uintptr_t rt_a_;                                                                   \
-		__asm__ volatile("mov rt_tls@gottpoff(%%rip), %0\n\tincl %%fs:%c1(%0)"             \
-				 : "=&r"(rt_a_)                                                    \
+		bool rt_neg_;                                                                      \
+		__asm__ volatile("mov rt_tls@gottpoff(%%rip), %0\n\tincl %%fs:%c2(%0)"             \
+				 : "=&r"(rt_a_), "=@ccs"(rt_neg_)                                  \
 				 : "i"(off)                                                        \
-				 : "memory", "cc");                                                \
+				 : "memory");                                                      \
+		rt_neg_;                                                                           \
 	})
 #define RT_TLS_DEC32_NEGATIVE(off)                                                                 \
 	({                                                                                         \

@@ -105,6 +105,36 @@ FUNC rt_call_saving
 	ret
 END rt_call_saving
 
+// void gort_entersyscall(void);
+// Hands the caller's registers (struct rt_parked_regs) to rt_entersyscall: pc sp fp rbx r12-r15 0 0 0.
+	.globl	gort_entersyscall
+	.type	gort_entersyscall, @function
+	.p2align 4
+gort_entersyscall:
+	.cfi_startproc
+	endbr64
+	sub	$88, %rsp
+	.cfi_adjust_cfa_offset 88
+	mov	88(%rsp), %rax
+	mov	%rax, 0(%rsp)
+	lea	96(%rsp), %rax
+	mov	%rax, 8(%rsp)
+	mov	%rbp, 16(%rsp)
+	mov	%rbx, 24(%rsp)
+	mov	%r12, 32(%rsp)
+	mov	%r13, 40(%rsp)
+	mov	%r14, 48(%rsp)
+	mov	%r15, 56(%rsp)
+	movq	$0, 64(%rsp)
+	movq	$0, 72(%rsp)
+	movq	$0, 80(%rsp)
+	mov	%rsp, %rdi
+	call	rt_entersyscall
+	add	$88, %rsp
+	.cfi_adjust_cfa_offset -88
+	ret
+END gort_entersyscall
+
 // struct gort_go_regs: +0 rdi rsi rdx rcx r8 r9, +48 rax, +56 fn, +64 xmm0..xmm7; 192 bytes.
 //
 // Called through the type of the function that gort_go starts, so every argument is where that

@@ -109,6 +109,32 @@ GORT_API int gort_num_cpu(void);
 // logs only. Async-signal-safe.
 GORT_API uint64_t gort_goid(void);
 
+// gort_entersyscall and gort_exitsyscall stand around a call that may block outside the runtime (read,
+// connect, a foreign library): the goroutine keeps its thread but not its P, so others go on running.
+// In between, no other function of gort may be called, and collected pointers are neither loaded from
+// the heap nor stored. Both cost a few nanoseconds when the call is short. Keep errno.
+// Go: runtime.entersyscall, exitsyscall.
+GORT_API void gort_entersyscall(void);
+GORT_API void gort_exitsyscall(void);
+
+// gort_blocking calls fn(arg) on the thread's system stack, where blocking and deep frames harm nobody,
+// and returns when fn has. For fn the rules between gort_entersyscall and gort_exitsyscall hold.
+// Go: a cgo call.
+GORT_API void gort_blocking(void (*fn)(void *arg), void *arg);
+
+// gort_lock_os_thread wires the calling goroutine to its current thread until as many calls of
+// gort_unlock_os_thread: it runs on no other thread, and no other goroutine runs on this one. For
+// libraries with thread-local state. Go: runtime.LockOSThread, UnlockOSThread.
+GORT_API void gort_lock_os_thread(void);
+GORT_API void gort_unlock_os_thread(void);
+
+// Any thread may call gort, also one that the runtime did not make: for the time of the call it is a
+// goroutine of its own that may block, send, allocate. Between calls it must not hold collected
+// pointers. After gort_attach_thread it may, in its stack and registers, until gort_detach_thread; it
+// must leave SIGURG unblocked then. On goroutines both do nothing. Go: a callback from C.
+GORT_API void gort_attach_thread(void);
+GORT_API void gort_detach_thread(void);
+
 // gort_panic prints "panic: " with the formatted text and a traceback, and ends the process with
 // status 2; gort_fatal the same with "fatal error: ". There is no recover. Any thread.
 // Formats: %s %.*s %c %d %i %u %x %X %p %f %%, with l, ll, z, j, t, width and precision.

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Channels: a ring of dataqsiz slots and two queues of parked goroutines. A sender that finds a waiting
+// receiver hands the value over in that receiver's sudog; the ring serves when nobody waits.
+//
+// Invariants, true whenever c->lock is free:
+//   - recvq or sendq is empty, except that one goroutine's select may wait in both (unbuffered only)
+//   - qcount > 0         implies recvq is empty
+//   - qcount < dataqsiz  implies sendq is empty
+//   - closed never goes back to 0
+//
+// Lock: c->lock, several at a time only in select.c, in ascending address. It is held for some dozens
+// of instructions and never over anything that waits, so it is a spin lock whose release is a plain
+// store: half the locked instructions of a lock that must know whether somebody sleeps. A contender
+// spins, yields, then naps (rt_chan_lock_slow), and never marks the word, so rt_park may release it
+// with rt_unlock.
+//
+// Peeking. qcount, closed and the heads of the queues are read without the lock to see whether an
+// operation could go ahead. One channel: a false answer is right for the moment of the read. Several
+// channels: select.c reads them all twice and compares seq, which grows before every change.
+//
+// Collector. Slots and sudog.value are not read in the stop that begins marking, so a word that leaves
+// one of them while marking is on is shaded, like anything that is overwritten (gc/barrier.h). Slots of
+// element types with pointers are cleared when their value is taken. While a goroutine is parked here,
+// g->waiting lists its sudogs; the collector scans their values together with its stack.
+//
+// Go: runtime/chan.go. Differences: values wait in the sudog, not on the goroutine's stack; the element
+// type comes from gort_make_chan.
+#pragma once
+
+#include <string.h>
+
+#include <gort/chan.h>
+
+#include "base/base.h"
+#include "base/lock.h"
+#include "debug/hooks.h"
+#include "gc/barrier.h"
+#include "sched/proc.h"
+#include "sched/sudog.h"
+
+struct waitq {
+	_Atomic(struct sudog *) first;
+	struct sudog *last;
+};
+
+struct hchan {
+	struct rt_mutex lock;
+	_Atomic uint32_t seq; // grows before each change of what follows; written under lock
+	// Written under lock, read without when peeking.
+	_Atomic size_t qcount; // slots in use
+	_Atomic uint32_t closed;
+	uint16_t elemsize;	   // bytes; set at make
+	bool scan;		   // elements may hold collected pointers; set at make
+	size_t dataqsiz;	   // slots in buf; set at make
+	char *buf;		   // set at make
+	struct waitq recvq, sendq; // heads are peeked at too
+	// Under lock.
+	size_t sendx, recvx;	   // next slot to write, to read
+	const gort_type *elemtype; // set at make
+};
+
+// What an attempt under the lock came to.
+enum chan_result { CHAN_CLOSED = -1, CHAN_BLOCK = 0, CHAN_DONE = 1 };
+
+void rt_chan_lock_slow(struct hchan *c);
+
+RT_INLINE void
+rt_chan_lock(struct hchan *c)
+{
+	if (rt_unlikely(!rt_trylock(&c->lock)))
+		rt_chan_lock_slow(c);
+	// Relaxed: the stores that follow it and that a peek reads are releases.
+	rt_store(&c->seq, rt_load(&c->seq) + 1);
+}
+
+RT_INLINE void
+rt_chan_unlock(struct hchan *c)
+{
+	rt_store_release(&c->lock.key, 0);
+}
+
+// Whether a receive, a send could go ahead. Acquire: pairs with the release stores of these fields;
+// who sees an effect sees what its author did before.
+RT_INLINE bool
+rt_chan_recv_ready(struct hchan *c)
+{
+	return rt_load_acquire(&c->qcount) != 0 || rt_load_acquire(&c->sendq.first) != NULL ||
+	       rt_load_acquire(&c->closed) != 0;
+}
+
+RT_INLINE bool
+rt_chan_send_ready(struct hchan *c)
+{
+	return rt_load_acquire(&c->qcount) < c->dataqsiz ||
+	       rt_load_acquire(&c->recvq.first) != NULL || rt_load_acquire(&c->closed) != 0;
+}
+
+RT_INLINE void
+rt_waitq_enqueue(struct waitq *q, struct sudog *sg)
+{
+	sg->next = NULL;
+	sg->prev = q->last;
+	if (q->last)
+		q->last->next = sg;
+	else
+		rt_store_release(&q->first, sg);
+	q->last = sg;
+}
+
+// Takes sg out if it is still in q; a sudog that was taken has neither neighbours nor is it the head.
+RT_INLINE void
+rt_waitq_remove(struct waitq *q, struct sudog *sg)
+{
+	if (!sg->prev && rt_load(&q->first) != sg)
+		return;
+	if (sg->prev)
+		sg->prev->next = sg->next;
+	else
+		rt_store_release(&q->first, sg->next);
+	if (sg->next)
+		sg->next->prev = sg->prev;
+	else
+		q->last = sg->prev;
+	sg->next = sg->prev = NULL;
+}
+
+// The longest waiting goroutine of q that is still to be had. One that waits in a select may be in
+// many queues: whoever moves its selectdone from 0 to 1 has it, the others pass on. acq_rel: the winner
+// sees the sudogs as select wrote them; the select, when it takes its queues apart, sees the winner.
+RT_INLINE struct sudog *
+rt_waitq_dequeue(struct waitq *q)
+{
+	for (;;) {
+		struct sudog *sg = rt_load(&q->first);
+		if (!sg)
+			return NULL;
+		rt_store_release(&q->first, sg->next);
+		if (sg->next)
+			sg->next->prev = NULL;
+		else
+			q->last = NULL;
+		sg->next = NULL;
+		if (sg->isselect) {
+			uint32_t open = 0;
+			if (!atomic_compare_exchange_strong_explicit(&sg->g->selectdone, &open, 1,
+								     memory_order_acq_rel,
+								     memory_order_relaxed))
+				continue;
+		}
+		return sg;
+	}
+}
+
+// The common sizes without a call.
+RT_INLINE void
+rt_elem_copy(void *dst, const void *src, size_t n)
+{
+	if (rt_likely(n == 8))
+		memcpy(dst, src, 8);
+	else if (n == 4)
+		memcpy(dst, src, 4);
+	else if (n == 16)
+		memcpy(dst, src, 16);
+	else if (n != 0)
+		memcpy(dst, src, n);
+}
+
+RT_INLINE void
+rt_elem_clear(void *dst, size_t n)
+{
+	if (rt_likely(n == 8))
+		memset(dst, 0, 8);
+	else if (n != 0)
+		memset(dst, 0, n);
+}
+
+RT_INLINE void
+rt_elem_shade(const struct hchan *c, const void *p)
+{
+	if (c->scan)
+		rt_barrier_before(c->elemtype, p, c->elemsize);
+}
+
+// Into the user's memory, which may be anywhere, also in the collected heap.
+RT_INLINE void
+rt_elem_out(const struct hchan *c, void *dst, const void *src)
+{
+	if (!dst)
+		return;
+	rt_elem_shade(c, dst);
+	rt_elem_copy(dst, src, c->elemsize);
+}
+
+RT_INLINE void
+rt_elem_out_zero(const struct hchan *c, void *dst)
+{
+	if (!dst)
+		return;
+	rt_elem_shade(c, dst);
+	rt_elem_clear(dst, c->elemsize);
+}
+
+RT_INLINE char *
+rt_chan_slot(const struct hchan *c, size_t i)
+{
+	return c->buf + i * c->elemsize;
+}
+
+RT_INLINE size_t
+rt_chan_after(const struct hchan *c, size_t i)
+{
+	return ++i == c->dataqsiz ? 0 : i;
+}
+
+RT_INLINE void
+rt_chan_buf_put(struct hchan *c, const void *elem)
+{
+	rt_elem_copy(rt_chan_slot(c, c->sendx), elem, c->elemsize);
+	c->sendx = rt_chan_after(c, c->sendx);
+	rt_store_release(&c->qcount, rt_load(&c->qcount) + 1);
+}
+
+RT_INLINE void
+rt_chan_buf_take(struct hchan *c, void *elem)
+{
+	char *slot = rt_chan_slot(c, c->recvx);
+	rt_elem_shade(c, slot);
+	rt_elem_out(c, elem, slot);
+	if (c->scan)
+		rt_elem_clear(slot, c->elemsize);
+	c->recvx = rt_chan_after(c, c->recvx);
+	rt_store_release(&c->qcount, rt_load(&c->qcount) - 1);
+}
+
+// Sends if that needs no waiting. Lock held, before and after. *wake: a receiver that got the value;
+// the caller hands it to rt_chan_wake after unlocking.
+RT_INLINE enum chan_result
+rt_chan_send_locked(struct hchan *c, const void *elem, struct sudog **wake)
+{
+	*wake = NULL;
+	if (rt_unlikely(rt_load(&c->closed)))
+		return CHAN_CLOSED;
+	struct sudog *sg = rt_waitq_dequeue(&c->recvq);
+	if (sg) {
+		// sg->elem: its value[], or the receiver's own memory (large elements), or NULL.
+		if (sg->elem == sg->value)
+			rt_elem_copy(sg->value, elem, c->elemsize);
+		else
+			rt_elem_out(c, sg->elem, elem);
+		*wake = sg;
+		return CHAN_DONE;
+	}
+	if (rt_load(&c->qcount) < c->dataqsiz) {
+		rt_chan_buf_put(c, elem);
+		return CHAN_DONE;
+	}
+	return CHAN_BLOCK;
+}
+
+// Receives if that needs no waiting. *wake: a sender whose value was taken or moved into the buffer.
+RT_INLINE enum chan_result
+rt_chan_recv_locked(struct hchan *c, void *elem, struct sudog **wake)
+{
+	*wake = NULL;
+	if (rt_load(&c->qcount) != 0) {
+		rt_chan_buf_take(c, elem);
+		struct sudog *sg = rt_waitq_dequeue(&c->sendq);
+		if (sg) {
+			// The buffer was full; the oldest waiting sender's value takes the free place.
+			rt_elem_shade(c, sg->elem);
+			rt_chan_buf_put(c, sg->elem);
+			*wake = sg;
+		}
+		return CHAN_DONE;
+	}
+	struct sudog *sg = rt_waitq_dequeue(&c->sendq);
+	if (sg) {
+		rt_elem_shade(c, sg->elem);
+		rt_elem_out(c, elem, sg->elem);
+		*wake = sg;
+		return CHAN_DONE;
+	}
+	if (rt_load(&c->closed)) {
+		rt_elem_out_zero(c, elem);
+		return CHAN_CLOSED;
+	}
+	return CHAN_BLOCK;
+}
+
+// A sudog for the current goroutine that is about to wait on c.
+RT_INLINE struct sudog *
+rt_chan_sudog(struct hchan *c, void *elem, bool isselect)
+{
+	struct sudog *sg = rt_acquire_sudog();
+	sg->g = rt_getg();
+	sg->c = c;
+	sg->isselect = isselect;
+	sg->success = false;
+	sg->waitlink = NULL;
+	sg->releasetime = rt_hooked(RT_HOOK_BLOCK) ? -1 : 0;
+	sg->elem = c->elemsize <= SUDOG_INLINE_VALUE ? (void *)sg->value : elem;
+	return sg;
+}
+
+// Gives a waiting sender's, a waiting receiver's sudog its value: for a receiver zeros, so that the
+// collector finds nothing old there.
+RT_INLINE void
+rt_chan_sudog_load(struct hchan *c, struct sudog *sg, const void *elem)
+{
+	if (sg->elem != sg->value)
+		return;
+	if (elem)
+		rt_elem_copy(sg->value, elem, c->elemsize);
+	else if (c->scan)
+		rt_elem_clear(sg->value, c->elemsize);
+}
+
+// The waker's half of a select's way to sleep. The goroutine parks holding the lock of the first of its
+// channels, in lock order, which is released when it is off its stack; its other channels are free
+// before that. So who took it out of another one's queue waits for that lock. The parker took the lock
+// before it let go of the channel we found it in: we cannot read an older, free lock word.
+RT_INLINE void
+rt_chan_settle(struct g *gp)
+{
+	struct hchan *first = gp->waiting->c;
+	if (rt_unlikely(rt_load_acquire(&first->lock.key) != 0)) {
+		if (!rt_trylock(&first->lock))
+			rt_chan_lock_slow(first);
+		rt_chan_unlock(first);
+	}
+}
+
+// Readies the goroutine of a sudog that was taken out of its queue; no channel lock held.
+RT_INLINE void
+rt_chan_wake(struct sudog *sg, bool success)
+{
+	struct g *gp = sg->g;
+	sg->success = success;
+	gp->param = sg;
+	if (rt_unlikely(sg->releasetime != 0))
+		sg->releasetime = (int64_t)rt_cputicks();
+	if (sg->isselect)
+		rt_chan_settle(gp);
+	rt_ready(gp);
+}
+
+// Tells the profiler how long the current goroutine waited; t0: cputicks when it began. skip: frames to
+// hide, this one included.
+void rt_block_event(int64_t t0, int64_t releasetime, int skip);
+
+_Noreturn void rt_chan_panic_closed(void);
+_Noreturn void rt_chan_panic_size(const struct hchan *c, size_t size);
