@@ -78,8 +78,7 @@ make_runnable(struct p *pp, struct g *gp, void *fn)
 	if (!gp->is_system)
 		rt_store(&pp->ngborn, rt_load(&pp->ngborn) + 1);
 	rt_casgstatus(gp, Gwaiting, Grunnable);
-	rt_runqput(pp, gp, true);
-	rt_wakep();
+	rt_wakep_after_put(rt_runqput(pp, gp, true));
 }
 
 // Moves what the stub captured in gp to a goroutine with a stack of its own size.

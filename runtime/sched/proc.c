@@ -502,6 +502,34 @@ rt_wakep(void)
 		rt_startm(NULL, true);
 }
 
+// A goroutine that is in runnext alone will most likely run here in a moment, when its readier blocks:
+// waking an M for it is a system call and a bounced cache line for nothing. Whether it is worth it shows
+// in what the last M found: nothing, and such wakeups pause, twice as long each time up to MAX_FUTILE;
+// something, and there is no pause. Work in the ring always wakes. What is skipped here is not lost:
+// this P runs it when its goroutine parks, is preempted, or leaves for a system call.
+#define MIN_FUTILE 50000u   // cputicks, some 20 us
+#define MAX_FUTILE 3000000u // about a millisecond
+
+void
+rt_wakep_after_put(bool in_ring)
+{
+	if (in_ring)
+		atomic_thread_fence(memory_order_seq_cst); // the ring's tail is published by release only
+	if (atomic_load(&sched.npidle) == 0 || atomic_load(&sched.nmspinning) != 0)
+		return;
+	if (in_ring || rt_cputicks() >= rt_load(&sched.wakeafter))
+		rt_wakep();
+}
+
+static void
+wake_was_futile(void)
+{
+	uint64_t pause = rt_load(&sched.futile) * 2;
+	pause = rt_min(rt_max(pause, (uint64_t)MIN_FUTILE), (uint64_t)MAX_FUTILE);
+	rt_store(&sched.futile, pause);
+	rt_store(&sched.wakeafter, rt_cputicks() + pause);
+}
+
 _Noreturn void
 rt_m_park_forever(void)
 {
@@ -700,6 +728,7 @@ release_and_sleep(struct m *mp)
 		mp->spinning = false;
 		if (atomic_fetch_sub(&sched.nmspinning, 1) <= 0)
 			rt_throw("findrunnable: negative nmspinning");
+		wake_was_futile();
 	}
 	if (recheck(mp))
 		return true;
@@ -795,6 +824,8 @@ static void
 resetspinning(struct m *mp)
 {
 	mp->spinning = false;
+	rt_store(&sched.futile, 0);
+	rt_store(&sched.wakeafter, 0);
 	if (atomic_fetch_sub(&sched.nmspinning, 1) <= 0)
 		rt_throw("resetspinning: negative nmspinning");
 	rt_wakep(); // maybe there is more
@@ -966,8 +997,7 @@ void
 rt_ready(struct g *gp)
 {
 	rt_casgstatus(gp, Gwaiting, Grunnable);
-	rt_runqput(rt_getp(), gp, true);
-	rt_wakep();
+	rt_wakep_after_put(rt_runqput(rt_getp(), gp, true));
 }
 
 void
@@ -980,8 +1010,7 @@ rt_ready_list(struct g *head)
 		rt_casgstatus(gp, Gwaiting, Grunnable);
 		rt_runqput(pp, gp, false);
 	}
-	atomic_thread_fence(memory_order_seq_cst); // the ring's tail is published by release only
-	rt_wakep();
+	rt_wakep_after_put(true);
 }
 
 void

@@ -224,6 +224,9 @@ extern struct schedt {
 	// Atomic.
 	_Atomic int32_t nmspinning RT_HOT_LINE;
 	_Atomic uint32_t needspinning;
+	// A spinning M that found nothing makes the next wakeups for a mere runnext wait (proc.c).
+	_Atomic uint64_t wakeafter; // cputicks
+	_Atomic uint64_t futile;    // cputicks: how long
 	_Atomic uint64_t goidgen;
 	_Atomic int32_t ngsys;      // goroutines with is_system
 	_Atomic uint32_t gcwaiting; // a stop is wanted or in force

@@ -8,8 +8,9 @@
 enum { SLOW_STOP = 1, SLOW_PREEMPT = 2, SLOW_RETIRE = 4, SLOW_TRACE = 8 };
 
 // ---- runq.c ----
-// next: gp takes the runnext slot and the former one moves to the tail of the queue.
-void rt_runqput(struct p *pp, struct g *gp, bool next);
+// next: gp takes the runnext slot and the former one moves to the tail of the queue. Reports whether
+// something went into the ring.
+bool rt_runqput(struct p *pp, struct g *gp, bool next);
 struct g *rt_runqget(struct p *pp, bool *inherit);
 bool rt_runqempty(struct p *pp);
 uint32_t rt_runqsize(struct p *pp);
@@ -28,6 +29,7 @@ _Noreturn void rt_mstart_m0(void);
 void rt_switch_away(struct m *mp, struct g *gp, struct finish fin);
 void rt_switch_finish(void);
 void rt_startm(struct p *pp, bool spinning);
+void rt_wakep_after_put(bool in_ring);
 struct p *rt_pidleget_locked(void);
 void rt_pidleput_locked(struct p *pp);
 void rt_handoffp(struct p *pp);
