@@ -82,6 +82,16 @@ receiver(struct round *r, int id)
 	gort_waitgroup_done(&r->receivers);
 }
 
+struct words4 {
+	uint32_t v[4];
+};
+struct words6 {
+	uint32_t v[6];
+};
+struct words32 {
+	uint32_t v[32];
+};
+
 static gort_chan *
 make(size_t size, int cap)
 {
