@@ -118,7 +118,7 @@ parkwait(struct hchan *c, struct waitq *q, const void *send, void *recv, enum wa
 		rt_timer_chan_unblock(c);
 	gp->waitchan = NULL;
 	if (rt_unlikely(t0 != 0))
-		rt_block_event(t0, sg->releasetime, 3); // parkwait, send_wait or recv_wait: hidden
+		rt_block_event(t0, sg->releasetime, 3); // hides parkwait, send_wait/recv_wait
 	return sg;
 }
 

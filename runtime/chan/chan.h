@@ -46,18 +46,18 @@ struct waitq {
 
 struct hchan {
 	struct rt_mutex lock;
-	_Atomic uint32_t seq;   // grows before each change of what follows; written under lock
+	_Atomic uint32_t seq; // grows before each change of what follows; written under lock
 	// Written under lock, read without when peeking.
-	_Atomic size_t qcount;  // slots in use
+	_Atomic size_t qcount; // slots in use
 	_Atomic uint32_t closed;
-	uint16_t elemsize;      // bytes; set at make
-	bool scan;              // elements may hold collected pointers; set at make
-	bool timer;             // a timer's channel (sched/time.h); set at make
-	size_t dataqsiz;        // slots in buf; set at make
-	char *buf;              // set at make
+	uint16_t elemsize;	   // bytes; set at make
+	bool scan;		   // elements may hold collected pointers; set at make
+	bool timer;		   // a timer's channel (sched/time.h); set at make
+	size_t dataqsiz;	   // slots in buf; set at make
+	char *buf;		   // set at make
 	struct waitq recvq, sendq; // heads are peeked at too
 	// Under lock.
-	size_t sendx, recvx;    // next slot to write, to read
+	size_t sendx, recvx;	   // next slot to write, to read
 	const gort_type *elemtype; // set at make
 };
 

@@ -51,7 +51,8 @@ bad_case(const struct selection *s, int i)
 	if (k->kind == GORT_SELECT_DEFAULT)
 		rt_panic("select: more than one default case");
 	if (k->kind != GORT_SELECT_SEND && k->kind != GORT_SELECT_RECV)
-		rt_panic("select: case %d is none of GORT_SEND, GORT_RECV, GORT_RECV_OK, GORT_DEFAULT",
+		rt_panic("select: case %d is none of GORT_SEND, GORT_RECV, GORT_RECV_OK, "
+			 "GORT_DEFAULT",
 			 i);
 	rt_chan_panic_size(k->chan, k->elemsize);
 }
@@ -181,7 +182,8 @@ sift_down(const struct selection *s, uint16_t *order, int root, int n)
 {
 	uint16_t v = order[root];
 	for (int child; (child = 2 * root + 1) < n; root = child) {
-		if (child + 1 < n && chan_address(s, order[child]) < chan_address(s, order[child + 1]))
+		if (child + 1 < n &&
+		    chan_address(s, order[child]) < chan_address(s, order[child + 1]))
 			child++;
 		if (chan_address(s, v) >= chan_address(s, order[child]))
 			break;
@@ -285,8 +287,8 @@ dequeue_losers(const struct selection *s, struct g *gp, struct sudog *won)
 			continue;
 		struct hchan *c = sg->c;
 		rt_chan_lock(c);
-		rt_waitq_remove(s->cases[sg->casei].kind == GORT_SELECT_SEND ? &c->sendq : &c->recvq,
-				sg);
+		bool send = s->cases[sg->casei].kind == GORT_SELECT_SEND;
+		rt_waitq_remove(send ? &c->sendq : &c->recvq, sg);
 		rt_chan_unlock(c);
 	}
 }
@@ -343,7 +345,7 @@ select_wait(const struct selection *s, const uint16_t *order)
 
 	struct sudog *won = gp->param;
 	if (t0 != 0)
-		rt_block_event(t0, won->releasetime, 3); // select_locked, select_few or _many: hidden
+		rt_block_event(t0, won->releasetime, 3); // hides select_locked, select_few/many
 	dequeue_losers(s, gp, won);
 	return finish_case(s, gp, won);
 }

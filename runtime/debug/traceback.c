@@ -165,8 +165,9 @@ runtime_frames(struct rt_unwind u)
 		return 0;
 	for (int i = 1; i <= ours_until + 3; i++) {
 		uintptr_t start;
-		const char *path, *name = rt_symbol(u.reg[RT_DW_PC] - (u.exact ? 0 : 1), &start, &path);
-		if (calls_back(name))
+		uintptr_t pc = u.reg[RT_DW_PC] - (u.exact ? 0 : 1);
+		const char *path, *name = rt_symbol(pc, &start, &path);
+		if (calls_back(name) || (pc >= (uintptr_t)rt_gostart && pc < (uintptr_t)rt_gostart_end))
 			break;
 		if (ours(name))
 			ours_until = i;

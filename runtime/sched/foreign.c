@@ -37,6 +37,11 @@ drop_thread(void *p)
 	if (h && h->thread_exit)
 		h->thread_exit(mp);
 	rt_tls_set_depth(1); // no signal may find the M half gone
+	struct p *pp = mp->oldp;
+	uint32_t st = Psyscall;
+	if (pp && atomic_compare_exchange_strong(&pp->status, &st, Pidle))
+		rt_handoffp(pp);
+	mp->oldp = NULL;
 	struct g *gp = mp->curg;
 	rt_store(&gp->status, Gdead);
 	RT_TLS_WRITE(offsetof(struct rt_tls, g), 0);

@@ -11,6 +11,7 @@
 
 #include "base/print.h"
 #include "debug/env.h"
+#include "debug/hooks.h"
 #include "debug/throw.h"
 #include "gc/barrier.h"
 #include "mem/malloc.h"
@@ -211,6 +212,10 @@ rt_gomain(void *arg)
 {
 	const struct program *prog = arg;
 	int status = prog->app(prog->argc, prog->argv);
+	rt_store(&sched.dying, true);
+	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
+	if (h && h->app_returned)
+		h->app_returned();
 	exit(status);
 }
 
@@ -251,9 +256,9 @@ gort_run(int (*app)(int, char **), int argc, char **argv)
 	rt_mallocinit();
 	rt_schedinit();
 	rt_gcinit();
-	start_main(&prog);
-	rt_sysmon_start();
-	atexit(stop_scheduling);
 	rt_store_release(&rt_started, true);
+	atexit(stop_scheduling);
+	rt_sysmon_start();
+	start_main(&prog);
 	rt_mstart_m0();
 }

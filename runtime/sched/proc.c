@@ -164,6 +164,7 @@ rt_gfget(struct p *pp)
 	if (rt_likely(gp != NULL)) {
 		pp->gfree = gp->schedlink;
 		pp->ngfree--;
+		rt_fiber_reuse(gp);
 		return gp;
 	}
 	gp = rt_stack_new_g();
@@ -294,6 +295,9 @@ rt_procresize(int32_t n)
 		if (pp->m) {
 			atomic_fetch_or(&pp->slow, SLOW_RETIRE);
 		} else {
+			rt_lock(&sched.lock);
+			rt_runqdrain_locked(pp); // it may have been in a system call, with work waiting
+			rt_unlock(&sched.lock);
 			rt_timers_move(pp, allp[0]);
 			rt_store(&pp->status, Pdead);
 		}
@@ -551,6 +555,9 @@ rt_checkdead_locked(void)
 		return;
 	if (rt_timers_next() != 0 || rt_netpoll_waiters() > 0)
 		return;
+	for (int32_t i = 0; i < nallp; i++)
+		if (rt_load(&allp[i]->status) == Psyscall)
+			return; // sysmon retakes it, and looks again
 	int32_t ours = sched.mcount - nmfailed + rt_load(&sched.own_threads);
 	if (process_threads() > ours)
 		return;

@@ -236,15 +236,15 @@ extern struct schedt {
 	_Atomic uint32_t stopgen;   // futex word: Ms stopped in place wait for it to change
 	struct rt_note sysmonnote;
 	_Atomic bool sysmonwait;    // sysmon sleeps until a P leaves the idle list
-} sched;
+} sched __asm__("rt_sched"); // Go's names in C, ours to the linker: archives keep hidden symbols
 
 // The first gomaxprocs of allp take work; up to nallp they exist (Pdead, or about to be retired by their
 // M). Both change under a world stop only.
-extern struct p **allp;
-extern int32_t nallp, gomaxprocs;
-extern _Atomic(struct m *) allm; // push-only list
-extern _Atomic(struct g *) allgs; // push-only list through alllink; includes dead ones
-extern struct m m0;
+extern struct p **allp __asm__("rt_allp");
+extern int32_t nallp __asm__("rt_nallp"), gomaxprocs __asm__("rt_gomaxprocs");
+extern _Atomic(struct m *) allm __asm__("rt_allm"); // push-only list
+extern _Atomic(struct g *) allgs __asm__("rt_allgs"); // push-only list through alllink; includes dead ones
+extern struct m m0 __asm__("rt_m0");
 extern _Atomic bool rt_started;  // gort_run has set up the runtime
 
 // ---- what other parts of the runtime call; all at depth > 0 ----

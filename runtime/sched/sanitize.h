@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Changing stacks, with what the sanitizers must be told about it. rt_switch is called nowhere else.
 //
-// ASan keeps one "current stack" a thread; TSan keeps a shadow state a fiber, switched without implied
-// synchronisation, so that only the runtime's own atomics order goroutines.
+// ASan keeps one "current stack" a thread. TSan keeps a shadow state a fiber; a switch counts as
+// synchronisation, because what belongs to an M or P (m->fin, caches) passes from one goroutine to the
+// next on its thread without atomics. Races between goroutines show when they ran on two threads.
 #pragma once
 
 #include "arch/arch.h"
 #include "sched/proc.h"
 
 #if RT_ASAN
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 #if RT_TSAN
@@ -21,6 +23,17 @@ rt_fiber_create(struct g *gp)
 {
 #if RT_TSAN
 	gp->tsan = __tsan_create_fiber(0);
+#else
+	(void)gp;
+#endif
+}
+
+// A dead goroutine's stack is used again: its last frames, which never returned, are forgotten.
+RT_INLINE void
+rt_fiber_reuse(struct g *gp)
+{
+#if RT_ASAN
+	__asan_unpoison_memory_region((void *)gp->sched.sp, gp->stack.hi - gp->sched.sp);
 #else
 	(void)gp;
 #endif
@@ -45,7 +58,7 @@ rt_fiber_switch(struct g *from, struct g *to)
 	__sanitizer_start_switch_fiber(&fake, (void *)to->stack.lo, to->stack.hi - to->stack.lo);
 #endif
 #if RT_TSAN
-	__tsan_switch_to_fiber(to->tsan, 1 /* no synchronisation */);
+	__tsan_switch_to_fiber(to->tsan, 0);
 #endif
 	rt_switch(&from->sched, &to->sched);
 #if RT_ASAN
@@ -79,7 +92,7 @@ rt_g0_trampoline(void *p)
 				       c->from->stack.hi - c->from->stack.lo);
 #endif
 #if RT_TSAN
-	__tsan_switch_to_fiber(c->from->tsan, 1);
+	__tsan_switch_to_fiber(c->from->tsan, 0);
 #endif
 }
 
@@ -95,7 +108,7 @@ rt_call_on_g0(struct g *gp, struct g *g0, void (*fn)(void *), void *arg)
 	__sanitizer_start_switch_fiber(&fake, (void *)g0->stack.lo, g0->stack.hi - g0->stack.lo);
 #endif
 #if RT_TSAN
-	__tsan_switch_to_fiber(g0->tsan, 1);
+	__tsan_switch_to_fiber(g0->tsan, 0);
 #endif
 	rt_call_on_saving(&gp->sched, top, rt_g0_trampoline, &c);
 #if RT_ASAN
@@ -118,7 +131,7 @@ rt_run_on_g0(struct g *gp, struct g *g0, void (*fn)(void *), void *arg)
 	__sanitizer_start_switch_fiber(&fake, (void *)g0->stack.lo, g0->stack.hi - g0->stack.lo);
 #endif
 #if RT_TSAN
-	__tsan_switch_to_fiber(g0->tsan, 1);
+	__tsan_switch_to_fiber(g0->tsan, 0);
 #endif
 	rt_call_on(top, rt_g0_trampoline, &c);
 #if RT_ASAN

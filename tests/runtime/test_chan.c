@@ -191,7 +191,8 @@ GORT_TEST(chan, nil_has_no_length)
 }
 
 // A value of n bytes, each different, over channels where it is buffered, handed over, and queued.
-#define SIZES(M) M(1) M(2) M(3) M(4) M(5) M(8) M(12) M(16) M(24) M(100) M(127) M(128) M(129) M(1000) M(65535)
+#define SIZES(M)                                                                                   \
+	M(1) M(2) M(3) M(4) M(5) M(8) M(12) M(16) M(24) M(100) M(127) M(128) M(129) M(1000) M(65535)
 #define SIZED(n)                                                                                   \
 	struct sized##n {                                                                          \
 		unsigned char b[n];                                                                \
@@ -237,7 +238,8 @@ GORT_TEST(chan, elements_of_every_size_arrive_whole)
 	SIZES(ROUND)
 }
 
-struct empty {};
+struct empty {
+};
 
 GORT_TEST(chan, empty_elements_count)
 {
@@ -380,7 +382,8 @@ GORT_DEATH_TEST(chan, nil_blocks_for_ever, "fatal error: all goroutines are asle
 	gort_recv(int, NULL);
 }
 
-GORT_DEATH_TEST(chan, nil_send_blocks_for_ever, "fatal error: all goroutines are asleep - deadlock!")
+GORT_DEATH_TEST(chan, nil_send_blocks_for_ever,
+		"fatal error: all goroutines are asleep - deadlock!")
 {
 	gort_send(int, NULL, 1);
 }

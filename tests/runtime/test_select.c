@@ -114,11 +114,11 @@ GORT_TEST(select, blocks_until_a_case_can_go_ahead)
 	static const int sizes[] = {1, 2, 3, 8, 64, 65, 200};
 	gort_chan *out = gort_make_chan(int, 1);
 	for (int k = 0; k < 7; k++) {
-		int n = sizes[k], v[200], w = 77;
+		int n = sizes[k], stride = n > 8 ? 17 : 1, v[200], w = 77;
 		bool ok[200];
 		gort_chan *c[200];
 		gort_select_case cs[200];
-		for (int at = 0; at < n; at += n > 8 ? 17 : 1) {
+		for (int at = 0; at < n; at += stride) {
 			for (int i = 0; i < n; i++) {
 				c[i] = gort_make_chan(int, 0);
 				cs[i] = GORT_RECV_OK(c[i], &v[i], &ok[i]);

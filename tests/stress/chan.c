@@ -17,7 +17,7 @@ struct round {
 	size_t size;
 	int nsenders, nreceivers;
 	uint32_t per_sender;
-	uint64_t *sum;   // of a receiver
+	uint64_t *sum;	 // of a receiver
 	uint32_t *count; // of a receiver
 	gort_waitgroup senders, receivers;
 };
@@ -61,8 +61,9 @@ receiver(struct round *r, int id)
 	memset(last, -1, sizeof(last));
 	for (;;) {
 		struct message m = {0};
-		int got = rng_below(&rng, 4) == 0 ? gort_chan_try_recv(r->c, &m)
-						  : gort_chan_recv(r->c, &m) ? 1 : GORT_CLOSED;
+		int got = rng_below(&rng, 4) == 0    ? gort_chan_try_recv(r->c, &m)
+			  : gort_chan_recv(r->c, &m) ? 1
+						     : GORT_CLOSED;
 		if (got == 0) {
 			gort_gosched();
 			continue;
@@ -81,15 +82,30 @@ receiver(struct round *r, int id)
 	gort_waitgroup_done(&r->receivers);
 }
 
+struct words4 {
+	uint32_t v[4];
+};
+struct words6 {
+	uint32_t v[6];
+};
+struct words32 {
+	uint32_t v[32];
+};
+
 static gort_chan *
 make(size_t size, int cap)
 {
 	switch (size) {
-	case 8: return gort_make_chan(uint64_t, cap);
-	case 16: return gort_make_chan(struct { uint32_t v[4]; }, cap);
-	case 24: return gort_make_chan(struct { uint32_t v[6]; }, cap);
-	case 128: return gort_make_chan(struct { uint32_t v[32]; }, cap);
-	default: return gort_make_chan(struct message, cap);
+	case 8:
+		return gort_make_chan(uint64_t, cap);
+	case 16:
+		return gort_make_chan(struct words4, cap);
+	case 24:
+		return gort_make_chan(struct words6, cap);
+	case 128:
+		return gort_make_chan(struct words32, cap);
+	default:
+		return gort_make_chan(struct message, cap);
 	}
 }
 
@@ -129,7 +145,8 @@ one_round(struct rng *rng)
 		got += sums[i];
 		n += counts[i];
 	}
-	STRESS_CHECK(n == (uint64_t)r.nsenders * r.per_sender, "%llu values", (unsigned long long)n);
+	STRESS_CHECK(n == (uint64_t)r.nsenders * r.per_sender, "%llu values",
+		     (unsigned long long)n);
 	STRESS_CHECK(got == want, "sum %llx, not %llx", (unsigned long long)got,
 		     (unsigned long long)want);
 	STRESS_CHECK(gort_chan_len(r.c) == 0, "a value was left behind");

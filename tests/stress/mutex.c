@@ -95,7 +95,8 @@ one_round(struct rng *rng)
 
 	int64_t sum = 0;
 	for (int i = 0; i < r.nlocks; i++) {
-		gort_mutex_lock(&r.cell[i].mu); // the last unlock may be another goroutine's, under way
+		gort_mutex_lock(
+			&r.cell[i].mu); // the last unlock may be another goroutine's, under way
 		sum += r.cell[i].value;
 		gort_mutex_unlock(&r.cell[i].mu);
 	}

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 static uint64_t stress_seed;
 static int64_t stress_end;
@@ -24,6 +25,7 @@ stress_begin(int argc, char **argv)
 	stress_seed = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t)time(NULL) * 2654435761u;
 	printf("seed %llu, %d processors\n", (unsigned long long)stress_seed, gort_maxprocs(0));
 	fflush(stdout);
+	alarm(100); // a hang is a failure
 	stress_end = gort_nanotime() + (ms ? atoll(ms) : 1000) * GORT_MILLISECOND;
 }
 

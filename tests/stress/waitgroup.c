@@ -65,8 +65,7 @@ bump(int64_t *x, int64_t by)
 }
 
 // A frame whose group and results die with it; the next call reuses the memory.
-static int64_t __attribute__((noinline))
-sum_of_eight(int64_t from)
+static int64_t __attribute__((noinline)) sum_of_eight(int64_t from)
 {
 	gort_waitgroup wg = {0};
 	int64_t x[8] = {0};

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Programming errors: Go's message first, then a traceback that names the culprit, status 2."""
+import re
+
+import check
+
+HEADER = re.compile(r'^goroutine \d+ \[[^\]]+\]:$', re.M)
+
+# name: (text that stderr begins with, function in the traceback, state of that goroutine)
+CASES = {
+    'send_on_closed': ('panic: send on closed channel\n', 'send_on_closed', 'running'),
+    'close_closed': ('panic: close of closed channel\n', 'close_closed', 'running'),
+    'close_nil': ('panic: close of nil channel\n', 'close_nil', 'running'),
+    'unlock_unlocked': ('fatal error: sync: unlock of unlocked mutex\n', 'unlock_unlocked', 'running'),
+    'negative_waitgroup': ('panic: sync: negative WaitGroup counter\n', 'negative_waitgroup', 'running'),
+    'deadlock': ('fatal error: all goroutines are asleep - deadlock!\n', 'deadlock', 'chan receive'),
+    'nil_dereference': ('panic: runtime error: invalid memory address or nil pointer dereference\n'
+                        '[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x',
+                        'nil_dereference', 'running'),
+    'index_out_of_range': ('panic: runtime error: index out of range [5] with length 3\n',
+                           'index_out_of_range', 'running'),
+    'slice_bounds': ('panic: runtime error: slice bounds out of range [:5] with capacity 3\n',
+                     'slice_bounds', 'running'),
+    'nil_map_write': ('panic: assignment to entry in nil map\n', 'nil_map_write', 'running'),
+    'negative_chan': ('panic: makechan: size out of range\n', 'negative_chan', 'running'),
+    'own_panic': ('panic: boom 42\n', 'own_panic', 'running'),
+    'own_fatal': ('fatal error: out of luck\n', 'own_fatal', 'running'),
+    'panic_in_goroutine': ('panic: on another goroutine\n', 'panic_elsewhere', 'running'),
+}
+
+
+class Fatal(check.TestCase):
+    def crash(self, name, **env):
+        r = check.run(check.arguments[0], name, **env)
+        self.assertStatus(r, 2)
+        return r
+
+    def block_of(self, r, function):
+        """The traceback's goroutine that has function."""
+        at = [m.start() for m in HEADER.finditer(r.err)] + [len(r.err)]
+        for lo, hi in zip(at, at[1:]):
+            if re.search(r'^%s(?:\.\w+)*\(' % function, r.err[lo:hi], re.M):
+                return r.err[lo:hi]
+        self.fail('no goroutine has %s: %s' % (function, r))
+
+    def test_message_traceback_and_status(self):
+        for name, (message, function, state) in CASES.items():
+            with self.subTest(name=name):
+                r = self.crash(name)
+                self.assertEqual(r.err[:len(message)], message, str(r))
+                block = self.block_of(r, function)
+                self.assertRegex(block, r'^goroutine \d+ \[%s[^\]]*\]:\n' % re.escape(state))
+
+    def test_frames_say_where(self):
+        block = self.block_of(self.crash('send_on_closed'), 'send_on_closed')
+        self.assertRegex(block, r'(?m)^send_on_closed\(.*\)\n\t\S*fatal(\.c:\d+)? \+0x[0-9a-f]+$')
+        self.assertRegex(block, r'(?m)^app\(.*\)\n\t')
+
+    def test_stack_overflow(self):
+        r = self.crash('overflow')
+        self.assertRegex(r.err, r'^runtime: goroutine stack exceeds \d+-byte limit\n')
+        self.assertIn('fatal error: stack overflow\n', r.err)
+        self.block_of(r, 'recurse')
+        self.assertLess(len(r.err), 64 << 10, 'the middle of a deep stack is left out')
+
+    def test_deadlock_shows_all_goroutines(self):
+        r = self.crash('deadlock_of_three')
+        self.assertTrue(r.err.startswith('fatal error: all goroutines are asleep - deadlock!\n'), str(r))
+        self.assertIn('[sync.Mutex.Lock]:', self.block_of(r, 'deadlock_of_three'))
+        self.assertIn('[sync.Mutex.Lock]:', self.block_of(r, 'wait_too'))
+        self.assertIn('[select (no cases)]:', r.err)
+
+    def test_traceback_levels(self):
+        one = self.crash('panic_in_goroutine')
+        self.assertEqual(len(HEADER.findall(one.err)), 1, str(one))
+        everyone = self.crash('panic_in_goroutine', GORT_TRACEBACK='all')
+        self.assertGreaterEqual(len(HEADER.findall(everyone.err)), 2, str(everyone))
+        none = self.crash('panic_in_goroutine', GORT_TRACEBACK='none')
+        self.assertEqual(len(HEADER.findall(none.err)), 0, str(none))
+
+    def test_stdout_is_flushed_on_a_panic(self):
+        self.assertEqual(self.crash('panic_in_goroutine').out, 'buffered before the panic\n')
+
+
+check.main()
