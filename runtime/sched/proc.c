@@ -550,10 +550,12 @@ process_threads(void)
 void
 rt_checkdead_locked(void)
 {
-	int32_t running = sched.mcount - nmfailed - sched.nmidle - sched.nmidlelocked;
-	if (running > 0 || rt_load(&sched.dying) || rt_load(&sched.gcwaiting))
-		return;
 	if (rt_timers_next() != 0 || rt_netpoll_waiters() > 0)
+		return;
+	// Then an M that still sleeps for a timer that was stopped is idle, too.
+	int32_t idle = sched.nmidle + sched.nmidlelocked + (rt_load(&sched.polluntil) != 0);
+	int32_t running = sched.mcount - nmfailed - idle;
+	if (running > 0 || rt_load(&sched.dying) || rt_load(&sched.gcwaiting))
 		return;
 	for (int32_t i = 0; i < nallp; i++)
 		if (rt_load(&allp[i]->status) == Psyscall)

@@ -311,7 +311,7 @@ take_due(struct p *pp, int64_t now)
 		if (pp->ntimers == 0 || pp->timers[0].when > now)
 			return NULL;
 		struct rt_timer *t = pp->timers[0].t;
-		if (t->when <= now) {
+		if (t->when == t->hwhen) {
 			pop(pp);
 			t->when = 0;
 			release(t);
