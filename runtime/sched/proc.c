@@ -763,7 +763,7 @@ honour_slow(struct m *mp)
 	}
 	if (rt_load(&sched.gcwaiting))
 		rt_stop_here(NULL);
-	if (slow & SLOW_RETIRE)
+	if (rt_load(&mp->p->slow) & SLOW_RETIRE) // read again: the stop may have been for this
 		retirep(mp);
 }
 
