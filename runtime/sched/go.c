@@ -117,6 +117,16 @@ gort_go_start_(void (*fn)(void), size_t stack_bytes)
 	rt_leave();
 }
 
+void
+rt_newproc(void (*fn)(void *), void *arg, uintptr_t gopc)
+{
+	struct p *pp = rt_getp();
+	struct g *gp = rt_gfget(pp);
+	rt_gobuf_init_call(&gp->sched, gp->stack.hi, fn, arg);
+	init_g(gp, pp, NULL, gopc);
+	make_runnable(pp, gp, (void *)fn);
+}
+
 struct g *
 rt_newproc_system(void (*fn)(void *), void *arg)
 {

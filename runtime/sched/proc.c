@@ -31,6 +31,7 @@
 #include "gc/barrier.h"
 #include "mem/malloc.h"
 #include "os/os.h"
+#include "sched/netpoll.h"
 #include "sched/sanitize.h"
 #include "sched/sched.h"
 #include "sched/stack.h"
@@ -581,10 +582,12 @@ process_threads(void)
 void
 rt_checkdead_locked(void)
 {
-	int32_t running = sched.mcount - nmfailed - sched.nmidle - sched.nmidlelocked;
-	if (running > 0 || rt_load(&sched.dying) || rt_load(&sched.gcwaiting))
+	if (rt_timers_next() != 0 || rt_netpoll_waiters() > 0)
 		return;
-	if (rt_timers_next() != 0)
+	// Then an M that still sleeps for a timer that was stopped is idle, too.
+	int32_t idle = sched.nmidle + sched.nmidlelocked + (rt_load(&sched.polluntil) != 0);
+	int32_t running = sched.mcount - nmfailed - idle;
+	if (running > 0 || rt_load(&sched.dying) || rt_load(&sched.gcwaiting))
 		return;
 	for (int32_t i = 0; i < nallp; i++)
 		if (rt_load(&allp[i]->status) == Psyscall)
@@ -654,6 +657,20 @@ stealwork(struct m *mp, struct p *pp, int64_t *now)
 	return NULL;
 }
 
+// Goroutines whose descriptors have become ready, unless an M waits for them already.
+static struct g *
+netpoll_now(struct p *pp)
+{
+	if (!rt_netpoll_wanted())
+		return NULL;
+	struct g *ready = rt_netpoll(0);
+	if (!ready)
+		return NULL;
+	rt_ready_list(ready);
+	bool inherit;
+	return rt_runqget(pp, &inherit);
+}
+
 static bool
 spin_allowed(struct m *mp)
 {
@@ -686,28 +703,34 @@ recheck(struct m *mp)
 	return true;
 }
 
-// Without a P. One M sleeps until the earliest timer, the others without limit. Comes back with a P.
+// Without a P. One M waits for the earliest timer and the network, the others without limit. Comes back
+// with a P.
 static void
 sleep_for_work(struct m *mp)
 {
 	uint32_t seq = rt_poll_seq(); // before polluntil is published: a wake after that is not missed
-	int64_t until = rt_timers_next();
+	int64_t until = rt_poll_until();
 	int64_t nobody = 0;
 	if (until && atomic_compare_exchange_strong(&sched.polluntil, &nobody, until)) {
 		// A timer that came before the exchange may be earlier: rt_poll_wake read 0 then.
-		int64_t again = rt_timers_next();
+		int64_t again = rt_poll_until();
 		if (again && again < until)
 			atomic_store(&sched.polluntil, until = again);
+		struct g *ready = NULL;
 		if (!rt_load(&sched.gcwaiting))
-			rt_poll_sleep(until, seq);
+			ready = rt_poll_sleep(until, seq);
 		atomic_store(&sched.polluntil, 0);
 		rt_lock(&sched.lock);
 		struct p *pp = rt_load(&sched.gcwaiting) ? NULL : rt_pidleget_locked();
 		rt_unlock(&sched.lock);
 		if (pp) {
 			rt_acquirep(mp, pp);
+			if (ready)
+				rt_ready_list(ready);
 			return;
 		}
+		if (ready)
+			rt_inject_list(ready);
 	}
 	rt_stopm(mp);
 }
@@ -739,6 +762,7 @@ release_and_sleep(struct m *mp)
 static void
 retirep(struct m *mp)
 {
+	rt_timers_move(mp->p, allp[0]); // before sched.lock, which comes after timerslock
 	rt_lock(&sched.lock);
 	while (rt_load(&sched.gcwaiting)) { // the stopper counts on this P
 		rt_unlock(&sched.lock);
@@ -747,7 +771,6 @@ retirep(struct m *mp)
 	}
 	struct p *pp = rt_releasep(mp);
 	rt_runqdrain_locked(pp);
-	rt_timers_move(pp, allp[0]);
 	rt_store(&pp->status, Pdead);
 	rt_unlock(&sched.lock);
 	if (mp->spinning) {
@@ -773,7 +796,7 @@ honour_slow(struct m *mp)
 	}
 	if (rt_load(&sched.gcwaiting))
 		rt_stop_here(NULL);
-	if (slow & SLOW_RETIRE)
+	if (rt_load(&mp->p->slow) & SLOW_RETIRE) // read again: the stop may have been for this
 		retirep(mp);
 }
 
@@ -812,6 +835,8 @@ findrunnable(struct m *mp, bool *inherit)
 			return gp;
 		*inherit = false;
 		if ((gp = globrunq_take(pp, 0)))
+			return gp;
+		if ((gp = netpoll_now(pp)))
 			return gp;
 		if (gomaxprocs > 1 && spin_allowed(mp) && (gp = stealwork(mp, pp, &now)))
 			return gp;
@@ -1011,6 +1036,20 @@ rt_ready_list(struct g *head)
 		rt_runqput(pp, gp, false);
 	}
 	rt_wakep_after_put(true);
+}
+
+void
+rt_inject_list(struct g *head)
+{
+	rt_lock(&sched.lock);
+	while (head) {
+		struct g *gp = head;
+		head = gp->schedlink;
+		rt_casgstatus(gp, Gwaiting, Grunnable);
+		rt_globrunqput_locked(gp);
+	}
+	rt_unlock(&sched.lock);
+	rt_wakep();
 }
 
 void

@@ -23,6 +23,8 @@ void rt_globrunqput_locked(struct g *gp);
 struct g *rt_globrunqget_locked(struct p *pp, int32_t max);
 
 // ---- proc.c ----
+// rt_ready_list for a thread without a P: to the global queue.
+void rt_inject_list(struct g *head);
 void rt_schedinit(void);
 _Noreturn void rt_mstart_m0(void);
 // Leaves gp's stack for the next goroutine's, or g0's; fin is done by whoever runs next.
@@ -85,7 +87,11 @@ int64_t rt_timers_run(struct p *pp, int64_t *now);
 void rt_timers_move(struct p *from, struct p *to);
 // Earliest of all Ps, 0 none.
 int64_t rt_timers_next(void);
-// Sleeps (M without a P) until ns or a wake; see schedt.polluntil.
+// What an idle M should sleep for: the earliest timer, RT_NEVER for the network alone, 0 for neither.
+int64_t rt_poll_until(void);
+// Sleeps (M without a P) until then, or a wake, or the network; see schedt.polluntil. Returns the
+// goroutines whose descriptors became ready, by schedlink, still Gwaiting.
 uint32_t rt_poll_seq(void);
-void rt_poll_sleep(int64_t until, uint32_t seq);
+struct g *rt_poll_sleep(int64_t until, uint32_t seq);
+// A timer at `when` was added: whoever sleeps longer must not.
 void rt_poll_wake(int64_t when);
