@@ -253,6 +253,7 @@ gort_run(int (*app)(int, char **), int argc, char **argv)
 	rt_env_init();
 	rt_stackinit();
 	rt_siginit();
+	rt_fork_init();
 	rt_mallocinit();
 	rt_schedinit();
 	rt_gcinit();

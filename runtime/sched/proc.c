@@ -786,6 +786,7 @@ static void
 honour_slow(struct m *mp)
 {
 	uint32_t slow = atomic_fetch_and(&mp->p->slow, ~(uint32_t)SLOW_PREEMPT);
+	rt_die_if_forked();
 	if (slow & SLOW_PREEMPT) { // a pair that readies each other must not keep others waiting
 		struct g *next = atomic_exchange(&mp->p->runnext, NULL);
 		if (next) {

@@ -232,6 +232,7 @@ extern struct schedt {
 	_Atomic int32_t ngsys;      // goroutines with is_system
 	_Atomic uint32_t gcwaiting; // a stop is wanted or in force
 	_Atomic bool dying;         // app returned or a panic is under way: nothing new is scheduled
+	_Atomic bool forked;        // this is a child made by fork: one thread, no scheduler
 	int64_t start_ns;           // rt_nanotime at initialisation
 	_Atomic int32_t own_threads; // threads that are no Ms but can never send: sysmon, profiler
 	// One idle M at a time waits for timers and network (sched/timer.c): until when; 0: nobody does,
