@@ -389,37 +389,68 @@ rt_bind_g0(struct m *mp)
 	rt_gobuf_init_raw(&mp->g0->sched, mp->g0->stack.hi, foreign_g0);
 }
 
-// Signals stay blocked until the thread has its alternate stack and thread-local words.
+// Signals stay blocked until the thread has its alternate stack and thread-local words. Returns errno.
+static int
+start_thread(struct m *mp)
+{
+	sigset_t all, old;
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	int err = pthread_create(&thread, &attr, mstart, mp);
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return err;
+}
+
+// Ms whose thread could not be started, by schedlink, for the next try; not counted as running.
+// Under sched.lock.
+static struct m *mfailed;
+static int32_t nmfailed;
+
+static struct m *
+get_m(void)
+{
+	rt_lock(&sched.lock);
+	struct m *mp = mfailed;
+	if (mp) {
+		mfailed = mp->schedlink;
+		nmfailed--;
+	}
+	rt_unlock(&sched.lock);
+	if (mp)
+		return mp;
+	mp = rt_persistent_alloc(sizeof *mp, RT_CACHE_LINE, NULL);
+	rt_mcommoninit(mp);
+	return mp;
+}
+
+// False: no thread; pp is idle again.
 static bool
 newm(struct p *pp, bool spinning)
 {
 	static _Atomic bool warned;
-	struct m *mp = rt_persistent_alloc(sizeof *mp, RT_CACHE_LINE, NULL);
+	struct m *mp = get_m();
 	mp->nextp = pp;
 	mp->spinning = spinning;
-	rt_mcommoninit(mp);
-	sigset_t all, old;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pthread_attr_t attr;
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_t thread;
-	int err = pthread_create(&thread, &attr, mstart, mp);
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	int err = start_thread(mp);
 	if (err == 0)
 		return true;
 	if (!atomic_exchange(&warned, true))
 		rt_printf("gort: cannot start a thread (%s); going on with those there are\n",
 			  strerror(err));
 	mp->nextp = NULL;
+	rt_lock(&sched.lock);
+	mp->schedlink = mfailed;
+	mfailed = mp;
+	nmfailed++;
+	rt_pidleput_locked(pp);
+	rt_unlock(&sched.lock);
 	return false;
 }
-
-// Ms that could not be started are not counted as running; they cannot be unlinked from allm, so
-// their number is kept apart.
-static int32_t nmfailed;
 
 // Runs pp (NULL: an idle one, if any) on a sleeping or new M. spinning: the caller has counted it in
 // nmspinning.
@@ -447,14 +478,8 @@ rt_startm(struct p *pp, bool spinning)
 		rt_note_wakeup(&mp->park);
 		return;
 	}
-	if (newm(pp, spinning))
-		return;
-	if (spinning)
+	if (!newm(pp, spinning) && spinning)
 		atomic_fetch_sub(&sched.nmspinning, 1);
-	rt_lock(&sched.lock);
-	nmfailed++;
-	rt_pidleput_locked(pp);
-	rt_unlock(&sched.lock);
 }
 
 // A P whose M goes away: give it to another if there is anything to do for it.
