@@ -31,10 +31,10 @@
 #include "base/base.h"
 #include "base/lock.h"
 #include "base/rand.h"
+#include "sched/sudog.h"
 #include "sched/timer.h"
 #include "sched/tls.h"
 
-struct sudog;
 struct mcache;
 struct hchan;
 
@@ -119,6 +119,9 @@ struct g {
 #if RT_TSAN
 	void *tsan;              // its fiber
 #endif
+	// Most waits are for one thing: their sudog lies here, in memory that is there anyway.
+	bool sudog0_used;
+	struct sudog sudog0;
 };
 
 // What the next one to run must finish for the goroutine (or g0) that left the stack: an unlock, a
@@ -329,6 +332,7 @@ rt_getp(void)
 	return rt_getm()->p;
 }
 
+// Both on the goroutine that waits or has waited with it.
 struct sudog *rt_acquire_sudog(void);
 void rt_release_sudog(struct sudog *sg);
 
