@@ -4,6 +4,7 @@
 
 #include <gort/base.h>
 #include <gort/chan.h>
+#include <gort/iface.h>
 #include <gort/map.h>
 #include <gort/mem.h>
 #include <gort/sched.h>
