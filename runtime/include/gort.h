@@ -7,7 +7,9 @@
 #include <gort/iface.h>
 #include <gort/map.h>
 #include <gort/mem.h>
+#include <gort/net.h>
 #include <gort/sched.h>
+#include <gort/shardedmap.h>
 #include <gort/slice.h>
 #include <gort/string.h>
 #include <gort/sync.h>
