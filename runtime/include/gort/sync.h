@@ -134,3 +134,5 @@ gort_waitgroup_wait(gort_waitgroup *wg)
 GORT_API void gort_waitgroup_start_(gort_waitgroup *wg, void (*fn)(void));
 
 GORT_END_DECLS
+
+#include <gort/shardedmap.h>
