@@ -94,6 +94,7 @@ move_to_big(struct p *pp, struct g *gp, size_t bytes)
 		rt_allgadd(big);
 	}
 	rt_fiber_create(big);
+	rt_fiber_reuse(big, big->stack.lo);
 	rt_gobuf_init(&big->sched, big->stack.hi, rt_gobuf_regs(&gp->sched));
 	init_g(big, pp, rt_getm()->curg, gp->gopc);
 	rt_casgstatus(gp, Gwaiting, Gdead);

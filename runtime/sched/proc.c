@@ -42,7 +42,7 @@
 
 struct schedt sched;
 struct p **allp;
-int32_t nallp, gomaxprocs;
+_Atomic int32_t nallp, gomaxprocs;
 _Atomic(struct m *) allm;
 _Atomic(struct g *) allgs;
 struct m m0;
@@ -113,7 +113,7 @@ rt_gfput(struct p *pp, struct g *gp)
 	else {
 		gp->schedlink = pp->gfree;
 		pp->gfree = gp;
-		pp->ngfree++;
+		RT_BUMP(&pp->ngfree, 1);
 	}
 	if (pp->ngfree < GFREE_MAX)
 		return;
@@ -121,10 +121,10 @@ rt_gfput(struct p *pp, struct g *gp)
 	while (pp->ngfree > GFREE_MAX / 2) {
 		struct g *x = pp->gfree;
 		pp->gfree = x->schedlink;
-		pp->ngfree--;
+		RT_BUMP(&pp->ngfree, -1);
 		x->schedlink = sched.gfree;
 		sched.gfree = x;
-		sched.ngfree++;
+		RT_BUMP(&sched.ngfree, 1);
 	}
 	rt_unlock(&sched.lock);
 }
@@ -136,10 +136,10 @@ gfrefill(struct p *pp)
 	while (pp->ngfree < GFREE_MAX / 2 && sched.gfree) {
 		struct g *gp = sched.gfree;
 		sched.gfree = gp->schedlink;
-		sched.ngfree--;
+		RT_BUMP(&sched.ngfree, -1);
 		gp->schedlink = pp->gfree;
 		pp->gfree = gp;
-		pp->ngfree++;
+		RT_BUMP(&pp->ngfree, 1);
 	}
 	rt_unlock(&sched.lock);
 }
@@ -162,7 +162,7 @@ rt_gfget(struct p *pp)
 	struct g *gp = pp->gfree;
 	if (rt_likely(gp != NULL)) {
 		pp->gfree = gp->schedlink;
-		pp->ngfree--;
+		RT_BUMP(&pp->ngfree, -1);
 		rt_fiber_reuse(gp, gp->sched.sp);
 		return gp;
 	}
@@ -226,8 +226,8 @@ rt_acquirep(struct m *mp, struct p *pp)
 {
 	if (mp->p || pp->m || rt_load(&pp->status) != Pidle)
 		rt_throw("acquirep: P is not idle");
-	mp->p = pp;
-	pp->m = mp;
+	rt_store(&mp->p, pp);
+	rt_store(&pp->m, mp);
 	rt_store_release(&pp->status, Prunning);
 }
 
@@ -237,8 +237,8 @@ rt_releasep(struct m *mp)
 	struct p *pp = mp->p;
 	if (!pp || pp->m != mp)
 		rt_throw("releasep: M has no P");
-	mp->p = NULL;
-	pp->m = NULL;
+	rt_store(&mp->p, NULL);
+	rt_store(&pp->m, NULL);
 	rt_store_release(&pp->status, Pidle);
 	return pp;
 }
@@ -282,7 +282,7 @@ newp(int32_t id)
 void
 rt_procresize(int32_t n)
 {
-	for (; nallp < n; nallp++)
+	for (; nallp < n; rt_store_release(&nallp, nallp + 1)) // sysmon reads without a stop
 		allp[nallp] = newp(nallp);
 	for (int32_t i = 0; i < n; i++) {
 		atomic_fetch_and(&allp[i]->slow, ~(uint32_t)SLOW_RETIRE);
@@ -301,7 +301,7 @@ rt_procresize(int32_t n)
 			rt_store(&pp->status, Pdead);
 		}
 	}
-	gomaxprocs = n;
+	rt_store(&gomaxprocs, n);
 }
 
 // ---- Ms ----
@@ -310,12 +310,13 @@ void
 rt_mcommoninit(struct m *mp)
 {
 	mp->g0 = &mp->g0_storage;
-	mp->g0->m = mp;
+	rt_store(&mp->g0->m, mp);
 	mp->g0->is_system = true;
 	rt_store(&mp->g0->status, Grunning);
 	rt_random_bytes(&mp->randstate, sizeof mp->randstate);
 	rt_lock(&sched.lock);
-	mp->id = sched.mcount++;
+	mp->id = rt_load(&sched.mcount);
+	RT_BUMP(&sched.mcount, 1);
 	mp->alllink = rt_load(&allm);
 	rt_store_release(&allm, mp);
 	rt_unlock(&sched.lock);
@@ -341,6 +342,9 @@ minit(struct m *mp)
 	rt_tls.g = mp->g0;
 	rt_tls.m = mp;
 	rt_tls.depth = 1;
+#if RT_TSAN
+	mp->tls = &rt_tls;
+#endif
 	mp->tid = rt_os_gettid();
 	mp->thread = pthread_self();
 	rt_thread_stack_bounds(&mp->g0->stack);
@@ -382,7 +386,6 @@ rt_bind_g0(struct m *mp)
 {
 	rt_fiber_reuse(mp->g0, mp->g0->stack.lo);
 	rt_gobuf_init_raw(&mp->g0->sched, mp->g0->stack.hi, foreign_g0);
-	rt_fiber_create(mp->g0);
 }
 
 // Signals stay blocked until the thread has its alternate stack and thread-local words.
@@ -434,7 +437,7 @@ rt_startm(struct p *pp, bool spinning)
 	struct m *mp = sched.midle;
 	if (mp) {
 		sched.midle = mp->schedlink;
-		sched.nmidle--;
+		RT_BUMP(&sched.nmidle, -1);
 	}
 	rt_unlock(&sched.lock);
 	if (mp) {
@@ -471,7 +474,7 @@ rt_handoffp(struct p *pp)
 	rt_lock(&sched.lock);
 	if (rt_load(&sched.gcwaiting)) {
 		rt_store(&pp->status, Pgcstop);
-		if (--sched.stopwait == 0)
+		if (rt_one_stopped_locked())
 			rt_note_wakeup(&sched.stopnote);
 		rt_unlock(&sched.lock);
 		return;
@@ -514,7 +517,7 @@ rt_stopm(struct m *mp)
 	rt_lock(&sched.lock);
 	mp->schedlink = sched.midle;
 	sched.midle = mp;
-	sched.nmidle++;
+	RT_BUMP(&sched.nmidle, 1);
 	rt_checkdead_locked();
 	rt_unlock(&sched.lock);
 	rt_note_sleep(&mp->park);
@@ -803,10 +806,10 @@ RT_INLINE void
 start_running(struct m *mp, struct g *gp)
 {
 	rt_casgstatus(gp, Grunnable, Grunning);
-	gp->m = mp;
+	rt_store(&gp->m, mp);
 	gp->waitsince = 0;
 	rt_store(&gp->preempt, false);
-	mp->curg = gp;
+	rt_store(&mp->curg, gp);
 	rt_setg(gp);
 }
 
@@ -818,7 +821,7 @@ stoplockedm(struct m *mp)
 	if (pp)
 		rt_handoffp(pp);
 	rt_lock(&sched.lock);
-	sched.nmidlelocked++;
+	RT_BUMP(&sched.nmidlelocked, 1);
 	rt_checkdead_locked();
 	rt_unlock(&sched.lock);
 	rt_note_sleep(&mp->park);
@@ -834,7 +837,7 @@ startlockedm(struct m *mp, struct g *gp)
 {
 	struct m *lm = gp->lockedm;
 	rt_lock(&sched.lock);
-	sched.nmidlelocked--; // on its behalf: it must not look idle while it wakes up
+	RT_BUMP(&sched.nmidlelocked, -1); // on its behalf: it must not look idle while it wakes up
 	rt_unlock(&sched.lock);
 	lm->nextp = rt_releasep(mp);
 	rt_note_wakeup(&lm->park);
@@ -868,8 +871,8 @@ schedule(void)
 			continue;
 		}
 		if (!inherit)
-			mp->p->schedtick++;
-		mp->p->straight++;
+			RT_BUMP(&mp->p->schedtick, 1);
+		RT_BUMP(&mp->p->straight, 1);
 		start_running(mp, gp);
 		rt_fiber_switch(mp->g0, gp);
 	}
@@ -903,11 +906,18 @@ rt_switch_finish(void)
 	}
 }
 
+static uint32_t
+tick_straight(struct p *pp)
+{
+	RT_BUMP(&pp->straight, 1);
+	return rt_load(&pp->straight);
+}
+
 // The next goroutine if it may follow without a look at anything else; NULL: through g0.
 static struct g *
 next_straight(struct p *pp)
 {
-	if (rt_load(&pp->slow) || ++pp->straight % 64 == 0 || rt_load(&sched.dying))
+	if (rt_load(&pp->slow) || tick_straight(pp) % 64 == 0 || rt_load(&sched.dying))
 		return NULL;
 	if (pp->schedtick % 61 == 0 && !rt_load(&pp->runnext))
 		return NULL;
@@ -920,7 +930,7 @@ next_straight(struct p *pp)
 		return NULL;
 	}
 	if (!inherit)
-		pp->schedtick++;
+		RT_BUMP(&pp->schedtick, 1);
 	return gp;
 }
 
@@ -928,12 +938,12 @@ void
 rt_switch_away(struct m *mp, struct g *gp, struct finish fin)
 {
 	mp->fin = fin;
-	gp->m = NULL;
+	rt_store(&gp->m, NULL);
 	struct g *next = mp->p && !mp->lockedg ? next_straight(mp->p) : NULL;
 	if (next) {
 		start_running(mp, next);
 	} else {
-		mp->curg = NULL;
+		rt_store(&mp->curg, NULL);
 		next = mp->g0;
 		rt_setg(next);
 	}

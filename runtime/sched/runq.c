@@ -165,10 +165,10 @@ steal_runnext(struct p *from)
 	struct g *next = rt_load(&from->runnext);
 	if (!next || rt_load(&from->status) != Prunning)
 		return NULL;
-	uint32_t before = *(volatile uint32_t *)&from->straight;
+	uint32_t before = rt_load(&from->straight);
 	for (int64_t until = rt_nanotime() + 3000; rt_nanotime() < until;)
 		rt_cpu_relax();
-	if (*(volatile uint32_t *)&from->straight != before)
+	if (rt_load(&from->straight) != before)
 		return NULL;
 	if (!atomic_compare_exchange_strong(&from->runnext, &next, NULL))
 		return NULL;

@@ -53,6 +53,13 @@ void rt_release_p_for_syscall(struct m *mp);
 void rt_adopt_thread(void);
 
 // ---- stw.c ----
+// One of those the stopper counts on has stopped; true: it was the last. sched.lock held.
+RT_INLINE bool
+rt_one_stopped_locked(void)
+{
+	RT_BUMP(&sched.stopwait, -1);
+	return rt_load(&sched.stopwait) == 0;
+}
 // Waits here while a stop is in force; uc: interrupted context when called from the signal handler.
 void rt_stop_here(const void *uc);
 // From the signal handler, at depth 1: gives the P away; user code goes on without. False: a stop came.

@@ -43,10 +43,10 @@ others_wait(struct p *pp)
 static void
 preempt(struct p *pp, bool detach)
 {
-	struct m *mp = *(struct m *volatile *)&pp->m;
+	struct m *mp = pp->m;
 	if (!mp)
 		return;
-	struct g *gp = *(struct g *volatile *)&mp->curg;
+	struct g *gp = mp->curg;
 	atomic_fetch_or(&pp->slow, SLOW_PREEMPT);
 	if (gp) { // the wrong one at worst yields once
 		rt_store(&gp->detach, detach);
@@ -58,7 +58,7 @@ preempt(struct p *pp, bool detach)
 static bool
 retake_running(struct p *pp, int i, int64_t now)
 {
-	uint32_t tick = *(volatile uint32_t *)&pp->schedtick;
+	uint32_t tick = rt_load(&pp->schedtick);
 	if (tick != seen[i].schedtick) {
 		seen[i].schedtick = tick;
 		seen[i].since = now;
@@ -77,7 +77,7 @@ retake_running(struct p *pp, int i, int64_t now)
 static bool
 retake_syscall(struct p *pp, int i, int64_t now)
 {
-	uint32_t tick = *(volatile uint32_t *)&pp->syscalltick;
+	uint32_t tick = rt_load(&pp->syscalltick);
 	if (tick != seen[i].syscalltick) {
 		seen[i].syscalltick = tick;
 		seen[i].syssince = now;
@@ -89,7 +89,7 @@ retake_syscall(struct p *pp, int i, int64_t now)
 	uint32_t st = Psyscall;
 	if (!atomic_compare_exchange_strong(&pp->status, &st, Pidle))
 		return false;
-	pp->syscalltick++;
+	RT_BUMP(&pp->syscalltick, 1);
 	rt_handoffp(pp);
 	return true;
 }
@@ -99,7 +99,8 @@ static int
 retake(int64_t now)
 {
 	int n = 0;
-	for (int32_t i = 0; i < nallp; i++) {
+	int32_t np = rt_load_acquire(&nallp);
+	for (int32_t i = 0; i < np; i++) {
 		struct p *pp = allp[i];
 		uint32_t st = rt_load(&pp->status);
 		if (st == Prunning)
