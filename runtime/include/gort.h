@@ -6,6 +6,7 @@
 #include <gort/chan.h>
 #include <gort/map.h>
 #include <gort/mem.h>
+#include <gort/net.h>
 #include <gort/sched.h>
 #include <gort/slice.h>
 #include <gort/string.h>

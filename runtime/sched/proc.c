@@ -31,6 +31,7 @@
 #include "gc/barrier.h"
 #include "mem/malloc.h"
 #include "os/os.h"
+#include "sched/netpoll.h"
 #include "sched/sanitize.h"
 #include "sched/sched.h"
 #include "sched/stack.h"
@@ -502,6 +503,34 @@ rt_wakep(void)
 		rt_startm(NULL, true);
 }
 
+// A goroutine that is in runnext alone will most likely run here in a moment, when its readier blocks:
+// waking an M for it is a system call and a bounced cache line for nothing. Whether it is worth it shows
+// in what the last M found: nothing, and such wakeups pause, twice as long each time up to MAX_FUTILE;
+// something, and there is no pause. Work in the ring always wakes. What is skipped here is not lost:
+// this P runs it when its goroutine parks, is preempted, or leaves for a system call.
+#define MIN_FUTILE 50000u   // cputicks, some 20 us
+#define MAX_FUTILE 3000000u // about a millisecond
+
+void
+rt_wakep_after_put(bool in_ring)
+{
+	if (in_ring)
+		atomic_thread_fence(memory_order_seq_cst); // the ring's tail is published by release only
+	if (atomic_load(&sched.npidle) == 0 || atomic_load(&sched.nmspinning) != 0)
+		return;
+	if (in_ring || rt_cputicks() >= rt_load(&sched.wakeafter))
+		rt_wakep();
+}
+
+static void
+wake_was_futile(void)
+{
+	uint64_t pause = rt_load(&sched.futile) * 2;
+	pause = rt_min(rt_max(pause, (uint64_t)MIN_FUTILE), (uint64_t)MAX_FUTILE);
+	rt_store(&sched.futile, pause);
+	rt_store(&sched.wakeafter, rt_cputicks() + pause);
+}
+
 _Noreturn void
 rt_m_park_forever(void)
 {
@@ -553,10 +582,12 @@ process_threads(void)
 void
 rt_checkdead_locked(void)
 {
-	int32_t running = sched.mcount - nmfailed - sched.nmidle - sched.nmidlelocked;
-	if (running > 0 || rt_load(&sched.dying) || rt_load(&sched.gcwaiting))
+	if (rt_timers_next() != 0 || rt_netpoll_waiters() > 0)
 		return;
-	if (rt_timers_next() != 0)
+	// Then an M that still sleeps for a timer that was stopped is idle, too.
+	int32_t idle = sched.nmidle + sched.nmidlelocked + (rt_load(&sched.polluntil) != 0);
+	int32_t running = sched.mcount - nmfailed - idle;
+	if (running > 0 || rt_load(&sched.dying) || rt_load(&sched.gcwaiting))
 		return;
 	for (int32_t i = 0; i < nallp; i++)
 		if (rt_load(&allp[i]->status) == Psyscall)
@@ -626,6 +657,20 @@ stealwork(struct m *mp, struct p *pp, int64_t *now)
 	return NULL;
 }
 
+// Goroutines whose descriptors have become ready, unless an M waits for them already.
+static struct g *
+netpoll_now(struct p *pp)
+{
+	if (!rt_netpoll_wanted())
+		return NULL;
+	struct g *ready = rt_netpoll(0);
+	if (!ready)
+		return NULL;
+	rt_ready_list(ready);
+	bool inherit;
+	return rt_runqget(pp, &inherit);
+}
+
 static bool
 spin_allowed(struct m *mp)
 {
@@ -658,28 +703,34 @@ recheck(struct m *mp)
 	return true;
 }
 
-// Without a P. One M sleeps until the earliest timer, the others without limit. Comes back with a P.
+// Without a P. One M waits for the earliest timer and the network, the others without limit. Comes back
+// with a P.
 static void
 sleep_for_work(struct m *mp)
 {
 	uint32_t seq = rt_poll_seq(); // before polluntil is published: a wake after that is not missed
-	int64_t until = rt_timers_next();
+	int64_t until = rt_poll_until();
 	int64_t nobody = 0;
 	if (until && atomic_compare_exchange_strong(&sched.polluntil, &nobody, until)) {
 		// A timer that came before the exchange may be earlier: rt_poll_wake read 0 then.
-		int64_t again = rt_timers_next();
+		int64_t again = rt_poll_until();
 		if (again && again < until)
 			atomic_store(&sched.polluntil, until = again);
+		struct g *ready = NULL;
 		if (!rt_load(&sched.gcwaiting))
-			rt_poll_sleep(until, seq);
+			ready = rt_poll_sleep(until, seq);
 		atomic_store(&sched.polluntil, 0);
 		rt_lock(&sched.lock);
 		struct p *pp = rt_load(&sched.gcwaiting) ? NULL : rt_pidleget_locked();
 		rt_unlock(&sched.lock);
 		if (pp) {
 			rt_acquirep(mp, pp);
+			if (ready)
+				rt_ready_list(ready);
 			return;
 		}
+		if (ready)
+			rt_inject_list(ready);
 	}
 	rt_stopm(mp);
 }
@@ -700,6 +751,7 @@ release_and_sleep(struct m *mp)
 		mp->spinning = false;
 		if (atomic_fetch_sub(&sched.nmspinning, 1) <= 0)
 			rt_throw("findrunnable: negative nmspinning");
+		wake_was_futile();
 	}
 	if (recheck(mp))
 		return true;
@@ -710,6 +762,7 @@ release_and_sleep(struct m *mp)
 static void
 retirep(struct m *mp)
 {
+	rt_timers_move(mp->p, allp[0]); // before sched.lock, which comes after timerslock
 	rt_lock(&sched.lock);
 	while (rt_load(&sched.gcwaiting)) { // the stopper counts on this P
 		rt_unlock(&sched.lock);
@@ -718,7 +771,6 @@ retirep(struct m *mp)
 	}
 	struct p *pp = rt_releasep(mp);
 	rt_runqdrain_locked(pp);
-	rt_timers_move(pp, allp[0]);
 	rt_store(&pp->status, Pdead);
 	rt_unlock(&sched.lock);
 	if (mp->spinning) {
@@ -744,7 +796,7 @@ honour_slow(struct m *mp)
 	}
 	if (rt_load(&sched.gcwaiting))
 		rt_stop_here(NULL);
-	if (slow & SLOW_RETIRE)
+	if (rt_load(&mp->p->slow) & SLOW_RETIRE) // read again: the stop may have been for this
 		retirep(mp);
 }
 
@@ -784,6 +836,8 @@ findrunnable(struct m *mp, bool *inherit)
 		*inherit = false;
 		if ((gp = globrunq_take(pp, 0)))
 			return gp;
+		if ((gp = netpoll_now(pp)))
+			return gp;
 		if (gomaxprocs > 1 && spin_allowed(mp) && (gp = stealwork(mp, pp, &now)))
 			return gp;
 		if (!rt_load(&sched.gcwaiting))
@@ -795,6 +849,8 @@ static void
 resetspinning(struct m *mp)
 {
 	mp->spinning = false;
+	rt_store(&sched.futile, 0);
+	rt_store(&sched.wakeafter, 0);
 	if (atomic_fetch_sub(&sched.nmspinning, 1) <= 0)
 		rt_throw("resetspinning: negative nmspinning");
 	rt_wakep(); // maybe there is more
@@ -966,8 +1022,7 @@ void
 rt_ready(struct g *gp)
 {
 	rt_casgstatus(gp, Gwaiting, Grunnable);
-	rt_runqput(rt_getp(), gp, true);
-	rt_wakep();
+	rt_wakep_after_put(rt_runqput(rt_getp(), gp, true));
 }
 
 void
@@ -980,7 +1035,20 @@ rt_ready_list(struct g *head)
 		rt_casgstatus(gp, Gwaiting, Grunnable);
 		rt_runqput(pp, gp, false);
 	}
-	atomic_thread_fence(memory_order_seq_cst); // the ring's tail is published by release only
+	rt_wakep_after_put(true);
+}
+
+void
+rt_inject_list(struct g *head)
+{
+	rt_lock(&sched.lock);
+	while (head) {
+		struct g *gp = head;
+		head = gp->schedlink;
+		rt_casgstatus(gp, Gwaiting, Grunnable);
+		rt_globrunqput_locked(gp);
+	}
+	rt_unlock(&sched.lock);
 	rt_wakep();
 }
 

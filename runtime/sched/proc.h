@@ -193,11 +193,12 @@ struct p {
 	struct p *link;             // idle list
 	uint64_t randstate;
 
-	// Timers of the goroutines that slept here. timers.c.
+	// The timers that were set here. timer.c.
 	struct rt_mutex timerslock RT_HOT_LINE;
-	struct rt_timer **timers;    // a 4-ary heap by when
+	struct timer_when *timers;   // a 4-ary heap by when
 	uint32_t ntimers, captimers;
-	_Atomic int64_t timer0when;  // when of timers[0]; 0: none. Read without the lock.
+	uint32_t nzombies;           // entries that will not fire
+	_Atomic int64_t timer0when;  // timers[0].when; 0: none. Read without the lock.
 
 	void *gcw;                  // collector: this P's work buffers
 	void *pool;                 // sync.Pool's private storage
@@ -224,15 +225,20 @@ extern struct schedt {
 	// Atomic.
 	_Atomic int32_t nmspinning RT_HOT_LINE;
 	_Atomic uint32_t needspinning;
+	// A spinning M that found nothing makes the next wakeups for a mere runnext wait (proc.c).
+	_Atomic uint64_t wakeafter; // cputicks
+	_Atomic uint64_t futile;    // cputicks: how long
 	_Atomic uint64_t goidgen;
 	_Atomic int32_t ngsys;      // goroutines with is_system
 	_Atomic uint32_t gcwaiting; // a stop is wanted or in force
 	_Atomic bool dying;         // app returned or a panic is under way: nothing new is scheduled
 	int64_t start_ns;           // rt_nanotime at initialisation
 	_Atomic int32_t own_threads; // threads that are no Ms but can never send: sysmon, profiler
-	// One idle M at a time sleeps for the timers (sched/timer.c): until when; 0: nobody does.
+	// One idle M at a time waits for timers and network (sched/timer.c): until when; 0: nobody does,
+	// RT_NEVER: for the network alone.
 	_Atomic int64_t polluntil;
-	_Atomic uint32_t pollseq;   // futex word: changes to wake it
+	_Atomic uint32_t pollseq;   // changes to wake it; a futex word while there is no netpoller
+	_Atomic int64_t lastpoll;   // rt_nanotime of the last look at the network
 	// The stop in force (sched/stw.c). Under lock.
 	_Atomic int32_t stopwait;   // Ps not stopped yet
 	struct rt_note stopnote;
@@ -272,6 +278,10 @@ bool rt_g_saved_regs(const struct g *gp, struct rt_parked_regs *r);
 // Runs fn(arg) on the M's g0, with the goroutine's registers saved where the collector finds them.
 // On g0 already: a plain call. fn must not park.
 void rt_systemstack(void (*fn)(void *), void *arg);
+
+// Starts a goroutine of the program that runs fn(arg), on behalf of code before the return address
+// gopc. Also on g0, with a P.
+void rt_newproc(void (*fn)(void *), void *arg, uintptr_t gopc);
 
 // Starts a runtime-internal goroutine running fn(arg) (hidden from profiles, not counted).
 struct g *rt_newproc_system(void (*fn)(void *), void *arg);

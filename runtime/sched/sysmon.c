@@ -14,6 +14,7 @@
 #include "debug/env.h"
 #include "mem/malloc.h"
 #include "os/os.h"
+#include "sched/netpoll.h"
 #include "sched/sched.h"
 
 #define MIN_SLEEP_NS 20000
@@ -21,6 +22,7 @@
 #define IDLE_ROUNDS 50
 #define SLICE_NS 10000000 // Go: forcePreemptNS
 #define GRACE_NS 1000000   // from asking to detaching
+#define POLL_NS 10000000   // the network is looked at as often as this
 #define RECHECK_NS 1000000000
 #define MAX_WATCHED 1024
 
@@ -111,6 +113,17 @@ retake(int64_t now)
 	return n;
 }
 
+// When every P is busy nobody may come by the network for long.
+static void
+poll_network(int64_t now)
+{
+	if (!rt_netpoll_wanted() || now - rt_load(&sched.lastpoll) < POLL_NS)
+		return;
+	struct g *ready = rt_netpoll(0);
+	if (ready)
+		rt_inject_list(ready);
+}
+
 static void
 sleep_until_busy(void)
 {
@@ -153,6 +166,7 @@ sysmon(void *arg)
 		int64_t now = rt_nanotime();
 		if (rt_debug.schedtrace > 0)
 			rt_schedtrace(now);
+		poll_network(now);
 		if (retake(now) > 0) {
 			idle = 0;
 			sleep = MIN_SLEEP_NS;

@@ -196,20 +196,6 @@ GORT_TEST(sleep, lasts_at_least_as_long_as_asked)
 	gort_sleep(-5);
 }
 
-static void
-nap(int ms)
-{
-	gort_sleep(ms * GORT_MILLISECOND);
-	CHECK(atomic_fetch_add(&n, 1) == (ms - 1) / 10);
-}
-
-GORT_TEST(sleep, the_shortest_wakes_first)
-{
-	for (int ms = 91; ms > 0; ms -= 10)
-		gort_go(nap, ms);
-	wait_for(10);
-}
-
 // ---- preemption and system calls ----
 
 static atomic_bool stop;
