@@ -225,7 +225,7 @@ find_root(uintptr_t lo)
 void
 gort_add_root(void *p, size_t n)
 {
-	rt_enter();
+	bool in = rt_enter_if_started();
 	rt_lock(&lock);
 	size_t i = find_root((uintptr_t)p);
 	if (i < user_roots.n)
@@ -233,41 +233,41 @@ gort_add_root(void *p, size_t n)
 	else
 		append(&user_roots, (uintptr_t)p, (uintptr_t)p + n);
 	rt_unlock(&lock);
-	rt_leave();
+	rt_leave_if(in);
 }
 
 void
 gort_remove_root(void *p)
 {
-	rt_enter();
+	bool in = rt_enter_if_started();
 	rt_lock(&lock);
 	size_t i = find_root((uintptr_t)p);
 	if (i < user_roots.n)
 		user_roots.v[i] = user_roots.v[--user_roots.n];
 	rt_unlock(&lock);
-	rt_leave();
+	rt_leave_if(in);
 }
 
 void
 gort_noscan_add_(struct gort_noscan_range *r)
 {
-	rt_enter();
+	bool in = rt_enter_if_started();
 	rt_lock(&lock);
 	r->next = &noscan;
 	r->prev = noscan.prev;
 	noscan.prev->next = r;
 	noscan.prev = r;
 	rt_unlock(&lock);
-	rt_leave();
+	rt_leave_if(in);
 }
 
 void
 gort_noscan_remove_(struct gort_noscan_range *r)
 {
-	rt_enter();
+	bool in = rt_enter_if_started();
 	rt_lock(&lock);
 	r->prev->next = r->next;
 	r->next->prev = r->prev;
 	rt_unlock(&lock);
-	rt_leave();
+	rt_leave_if(in);
 }

@@ -41,6 +41,24 @@ rt_mallocinit(void)
 	rt_gcinit();
 }
 
+bool
+rt_enter_if_started(void)
+{
+	// acquire: pairs with gort_run. A dying process runs destructors; one that left the runtime
+	// through a preemption point there would never be scheduled again.
+	bool started = rt_load_acquire(&rt_started) && !rt_load(&sched.dying);
+	if (started)
+		rt_enter();
+	return started;
+}
+
+void
+rt_leave_if(bool entered)
+{
+	if (entered)
+		rt_leave();
+}
+
 RT_COLD static void
 out_of_memory(size_t size)
 {

@@ -166,6 +166,10 @@ uintptr_t rt_find_object(uintptr_t p, size_t *size, struct mspan **span);
 // Ties a special to the object that starts at (or, tiny ones, lies in the slot of) obj.
 void rt_add_special(void *obj, enum special_kind kind, void *token);
 
+// For what may be called by constructors and destructors: before gort_run, and in a dying process.
+bool rt_enter_if_started(void);
+void rt_leave_if(bool entered);
+
 // ---- mcentral.c ----
 
 // A span of class spc with at least one free slot, swept, out of every set. NULL: out of memory.

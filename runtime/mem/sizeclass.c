@@ -58,6 +58,8 @@ void
 rt_sizeclass_init(void)
 {
 	unsigned c = 1;
+	if (rt_load_acquire(&rt_nspanclasses))
+		return;
 	for (size_t i = 0; i < rt_nelem(rt_size_to_class8); i++) {
 		while (class_size[c] < i * 8)
 			c++;

@@ -42,7 +42,7 @@ extern _Atomic uint32_t rt_nspanclasses;
 extern uint8_t rt_size_to_class8[1024 / 8 + 1];
 extern uint8_t rt_size_to_class128[(RT_MAX_SMALL_SIZE - 1024) / 128 + 1];
 
-// Builds the tables; once, before everything else here.
+// Builds the tables, the first time it is called; before everything else here.
 void rt_sizeclass_init(void);
 
 // size in [1, RT_MAX_SMALL_SIZE].

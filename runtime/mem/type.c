@@ -13,7 +13,7 @@
 #include "debug/throw.h"
 #include "mem/mheap.h"
 #include "os/os.h"
-#include "sched/tls.h"
+#include "sched/proc.h"
 
 #define BUCKETS 256u
 
@@ -182,11 +182,12 @@ gort_type_find_(const gort_type **cache, const char *name, size_t size, size_t a
 {
 	const struct gort_type_decl *d = find_decl(decls, name, false);
 	const struct gort_type_decl *key = find_decl(decls, name, true);
-	rt_enter();
+	bool in = rt_enter_if_started(); // a constructor may ask for a type, too
 	rt_lock(&lock);
+	rt_sizeclass_init();
 	const gort_type *t = intern(name, size, align, kind, flags, d, key);
 	rt_unlock(&lock);
-	rt_leave();
+	rt_leave_if(in);
 	__atomic_store_n(cache, t, __ATOMIC_RELEASE); // pairs with gort_type_of's acquire
 	return t;
 }
