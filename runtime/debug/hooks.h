@@ -43,6 +43,9 @@ struct rt_hooks {
 	// A thread of the runtime starts (on it, before it runs goroutines) or ends.
 	void (*thread_start)(struct m *mp);
 	void (*thread_exit)(struct m *mp);
+	// app returned: on goroutine 1 at depth 0, nothing else is scheduled any more, exit handlers have
+	// not run yet. The world can be stopped and a collection run.
+	void (*app_returned)(void);
 };
 
 // Installs the table (kept, not copied; NULL removes). Flags are set separately.

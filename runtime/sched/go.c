@@ -11,6 +11,7 @@
 
 #include "base/print.h"
 #include "debug/env.h"
+#include "debug/hooks.h"
 #include "debug/throw.h"
 #include "gc/barrier.h"
 #include "mem/malloc.h"
@@ -201,6 +202,10 @@ rt_gomain(void *arg)
 {
 	const struct program *prog = arg;
 	int status = prog->app(prog->argc, prog->argv);
+	rt_store(&sched.dying, true);
+	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
+	if (h && h->app_returned)
+		h->app_returned();
 	exit(status);
 }
 
