@@ -224,7 +224,8 @@ rt_mallocgc(size_t size, const gort_type *t)
 		return zerobase;
 	if (rt_unlikely(size > RT_MAX_SMALL_SIZE))
 		return alloc_large(size, t, false, true);
-	if (t && size == t->size)
+	// Descriptors of the runtime's own are static and have no span class yet.
+	if (t && size == t->size && t->spanclass != 0)
 		return alloc_small(t->spanclass, true);
 	return alloc_small(rt_spanclass_for(t, rt_sizeclass(size)), true);
 }
