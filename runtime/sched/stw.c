@@ -137,7 +137,8 @@ static void
 yield_if_asked(struct m *mp)
 {
 	struct g *gp = rt_getg();
-	if (!gp || gp != mp->curg || !rt_load(&gp->preempt))
+	// Nothing is scheduled any more in a program that ends: the goroutine in exit() must go on.
+	if (!gp || gp != mp->curg || !rt_load(&gp->preempt) || rt_load(&sched.dying))
 		return;
 	rt_store(&gp->preempt, false);
 	rt_casgstatus(gp, Grunning, Grunnable);
