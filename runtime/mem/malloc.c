@@ -224,8 +224,7 @@ rt_mallocgc(size_t size, const gort_type *t)
 		return zerobase;
 	if (rt_unlikely(size > RT_MAX_SMALL_SIZE))
 		return alloc_large(size, t, false, true);
-	// Descriptors of the runtime's own are static and have no span class yet.
-	if (t && size == t->size && t->spanclass != 0)
+	if (t && t->spanclass && size == t->size) // 0: a type of the runtime's own, not interned
 		return alloc_small(t->spanclass, true);
 	return alloc_small(rt_spanclass_for(t, rt_sizeclass(size)), true);
 }

@@ -163,7 +163,7 @@ rt_gfget(struct p *pp)
 	if (rt_likely(gp != NULL)) {
 		pp->gfree = gp->schedlink;
 		pp->ngfree--;
-		rt_fiber_reuse(gp);
+		rt_fiber_reuse(gp, gp->sched.sp);
 		return gp;
 	}
 	gp = rt_stack_new_g();
@@ -380,6 +380,7 @@ foreign_g0(void)
 void
 rt_bind_g0(struct m *mp)
 {
+	rt_fiber_reuse(mp->g0, mp->g0->stack.lo);
 	rt_gobuf_init_raw(&mp->g0->sched, mp->g0->stack.hi, foreign_g0);
 	rt_fiber_create(mp->g0);
 }

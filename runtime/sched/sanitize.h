@@ -28,14 +28,15 @@ rt_fiber_create(struct g *gp)
 #endif
 }
 
-// A dead goroutine's stack is used again: its last frames, which never returned, are forgotten.
+// A stack is used again: the last frames on it, which never returned, are forgotten.
 RT_INLINE void
-rt_fiber_reuse(struct g *gp)
+rt_fiber_reuse(struct g *gp, uintptr_t lo)
 {
 #if RT_ASAN
-	__asan_unpoison_memory_region((void *)gp->sched.sp, gp->stack.hi - gp->sched.sp);
+	__asan_unpoison_memory_region((void *)lo, gp->stack.hi - lo);
 #else
 	(void)gp;
+	(void)lo;
 #endif
 }
 
