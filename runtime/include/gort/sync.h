@@ -29,12 +29,12 @@ GORT_BEGIN_DECLS
 // waiter has been waiting for more than a millisecond, the lock goes from hand to hand in the order of
 // arrival until the queue is short again (starvation mode). 8 bytes. Go: sync.Mutex.
 typedef struct gort_mutex {
-	int32_t state; // bits: 1 locked, 2 a waiter was woken, 4 starving; from bit 3 on: waiters
+	// Bits: 1 locked, 2 a waiter was woken, 4 starving, 8 and 16 contended; from bit 5 on: waiters.
+	int32_t state;
 	uint32_t sema; // what they wait on
 } gort_mutex;
 
 GORT_API void gort_mutex_lock_slow_(gort_mutex *m);
-GORT_API void gort_mutex_unlock_slow_(gort_mutex *m, int32_t state);
 GORT_API bool gort_mutex_try_lock_slow_(gort_mutex *m);
 
 // gort_mutex_lock locks m, blocking until that is possible. Go: (*Mutex).Lock.
@@ -60,14 +60,9 @@ gort_mutex_try_lock(gort_mutex *m)
 	       gort_mutex_try_lock_slow_(m);
 }
 
-// gort_mutex_unlock unlocks m. Fatal with "sync: unlock of unlocked mutex". Go: (*Mutex).Unlock.
-static inline void
-gort_mutex_unlock(gort_mutex *m)
-{
-	int32_t state = __atomic_sub_fetch(&m->state, 1, __ATOMIC_RELEASE);
-	if (__builtin_expect(state != 0, 0))
-		gort_mutex_unlock_slow_(m, state);
-}
+// gort_mutex_unlock unlocks m. Fatal with "sync: unlock of unlocked mutex". Does not touch m once it is
+// free: whoever locks it next may unlock it and free its memory. Go: (*Mutex).Unlock.
+GORT_API void gort_mutex_unlock(gort_mutex *m);
 
 // ---- WaitGroup ----
 
