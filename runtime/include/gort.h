@@ -5,8 +5,10 @@
 #include <gort/atomic.h>
 #include <gort/base.h>
 #include <gort/chan.h>
+#include <gort/file.h>
 #include <gort/map.h>
 #include <gort/mem.h>
+#include <gort/net.h>
 #include <gort/sched.h>
 #include <gort/slice.h>
 #include <gort/string.h>

@@ -34,6 +34,11 @@ rt_fiber_reuse(struct g *gp, uintptr_t lo)
 {
 #if RT_ASAN
 	__asan_unpoison_memory_region((void *)lo, gp->stack.hi - lo);
+#elif RT_TSAN
+	(void)lo;
+	if (gp->tsan)
+		__tsan_destroy_fiber(gp->tsan); // its shadow of the call stack would only grow
+	gp->tsan = __tsan_create_fiber(0);
 #else
 	(void)gp;
 	(void)lo;
@@ -92,9 +97,6 @@ rt_g0_trampoline(void *p)
 	__sanitizer_start_switch_fiber(NULL, (void *)c->from->stack.lo,
 				       c->from->stack.hi - c->from->stack.lo);
 #endif
-#if RT_TSAN
-	__tsan_switch_to_fiber(c->from->tsan, 0);
-#endif
 }
 
 // fn(arg) on g0's stack below where it was left; gp->sched describes the caller meanwhile.
@@ -112,6 +114,9 @@ rt_call_on_g0(struct g *gp, struct g *g0, void (*fn)(void *), void *arg)
 	__tsan_switch_to_fiber(g0->tsan, 0);
 #endif
 	rt_call_on_saving(&gp->sched, top, rt_g0_trampoline, &c);
+#if RT_TSAN
+	__tsan_switch_to_fiber(gp->tsan, 0);
+#endif
 #if RT_ASAN
 	__sanitizer_finish_switch_fiber(fake, NULL, NULL);
 #endif
@@ -135,6 +140,9 @@ rt_run_on_g0(struct g *gp, struct g *g0, void (*fn)(void *), void *arg)
 	__tsan_switch_to_fiber(g0->tsan, 0);
 #endif
 	rt_call_on(top, rt_g0_trampoline, &c);
+#if RT_TSAN
+	__tsan_switch_to_fiber(gp->tsan, 0);
+#endif
 #if RT_ASAN
 	__sanitizer_finish_switch_fiber(fake, NULL, NULL);
 #endif

@@ -162,6 +162,7 @@ GORT_DEATH_TEST(go, nil_function_panics, "panic: go of nil func value")
 	gort_go(none);
 }
 
+#if !RT_ASAN // which reports faults itself
 static void
 overflow(void)
 {
@@ -175,7 +176,6 @@ GORT_DEATH_TEST(stack, overflow_is_reported, "runtime: goroutine stack exceeds 1
 	gort_sleep(GORT_SECOND);
 }
 
-#if !RT_ASAN // which reports faults itself
 GORT_DEATH_TEST(fault, nil_dereference_is_gos_panic,
 		"panic: runtime error: invalid memory address or nil pointer dereference")
 {
@@ -194,20 +194,6 @@ GORT_TEST(sleep, lasts_at_least_as_long_as_asked)
 	}
 	gort_sleep(0);
 	gort_sleep(-5);
-}
-
-static void
-nap(int ms)
-{
-	gort_sleep(ms * GORT_MILLISECOND);
-	CHECK(atomic_fetch_add(&n, 1) == (ms - 1) / 10);
-}
-
-GORT_TEST(sleep, the_shortest_wakes_first)
-{
-	for (int ms = 91; ms > 0; ms -= 10)
-		gort_go(nap, ms);
-	wait_for(10);
 }
 
 // ---- preemption and system calls ----
@@ -277,7 +263,8 @@ raw_sleep(void)
 {
 	int64_t t = gort_nanotime();
 	usleep(60000);
-	CHECK(gort_nanotime() - t >= 60 * GORT_MILLISECOND); // our signals do not cut it short
+	if (!RT_ASAN) // whose own usleep is in front of ours
+		CHECK(gort_nanotime() - t >= 60 * GORT_MILLISECOND); // our signals do not cut it short
 	one();
 }
 

@@ -241,6 +241,30 @@ by_id(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
+static const pprof_function *
+function_by_id(const pprof_profile *p, uint64_t id)
+{
+	pprof_function key = { .id = id }, *k = &key;
+	pprof_function **f = bsearch(&k, p->function, p->n_function, sizeof(*p->function), by_id);
+	return f ? *f : NULL;
+}
+
+// What the public headers inlined into the user's function (gort_map_put_inline_) goes as well: the
+// call inside it leads to the allocator in every sample that has this location.
+static void
+drop_inlined_lines(const pprof_profile *p, pprof_location *l)
+{
+	size_t k = 0;
+	while (k + 1 < l->n_line) {
+		const pprof_function *f = function_by_id(p, l->line[k]->function_id);
+		if (!f || !allocator_function(p, f))
+			break;
+		k++;
+	}
+	l->n_line -= k;
+	memmove(l->line, l->line + k, l->n_line * sizeof(*l->line));
+}
+
 // Of each location id: is its physical function one of the allocator's? Ids beyond the number of
 // locations (other writers') count as no.
 static bool *
@@ -250,15 +274,16 @@ mark_hidden(pprof_profile *p)
 	if (p->n_function)
 		qsort(p->function, p->n_function, sizeof(*p->function), by_id);
 	for (size_t i = 0; i < p->n_location; i++) {
-		const pprof_location *l = p->location[i];
+		pprof_location *l = p->location[i];
 		if (l->id > p->n_location)
 			continue;
 		hidden[l->id] = in_libgort(p, l->mapping_id);
 		if (!l->n_line || hidden[l->id])
 			continue;
-		pprof_function key = { .id = l->line[l->n_line - 1]->function_id }, *k = &key;
-		pprof_function **f = bsearch(&k, p->function, p->n_function, sizeof(*p->function), by_id);
-		hidden[l->id] = f && allocator_function(p, *f);
+		const pprof_function *f = function_by_id(p, l->line[l->n_line - 1]->function_id);
+		hidden[l->id] = f && allocator_function(p, f);
+		if (!hidden[l->id])
+			drop_inlined_lines(p, l);
 	}
 	return hidden;
 }
