@@ -2,6 +2,7 @@
 // gort: Go's runtime for C. This header brings in everything; each part also stands alone in <gort/...>.
 #pragma once
 
+#include <gort/atomic.h>
 #include <gort/base.h>
 #include <gort/chan.h>
 #include <gort/file.h>
