@@ -51,6 +51,9 @@ void rt_release_p_for_syscall(struct m *mp);
 
 // ---- foreign.c ----
 void rt_adopt_thread(void);
+// A thread counted in sched.own_threads: as a system goroutine, and no longer after the second call.
+void rt_adopt_own_thread(void);
+void rt_drop_own_thread(void);
 
 // ---- stw.c ----
 // Waits here while a stop is in force; uc: interrupted context when called from the signal handler.
