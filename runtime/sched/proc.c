@@ -627,7 +627,7 @@ rt_checkdead_locked(void)
 	for (int32_t i = 0; i < nallp; i++)
 		if (rt_load(&allp[i]->status) == Psyscall)
 			return; // sysmon retakes it, and looks again
-	int32_t ours = sched.mcount - nmfailed + rt_load(&sched.own_threads);
+	int32_t ours = sched.mcount - nmfailed - sched.nmextra + rt_load(&sched.own_threads);
 	if (process_threads() > ours)
 		return;
 	rt_unlock(&sched.lock);

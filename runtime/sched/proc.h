@@ -218,6 +218,7 @@ extern struct schedt {
 	_Atomic int32_t nmidle;
 	_Atomic int32_t nmidlelocked; // Ms that wait for the goroutine that is locked to them
 	_Atomic int32_t mcount; // Ms made
+	int32_t nmextra;      // of those: of foreign threads that ended, without a thread now
 	struct p *pidle;
 	struct g_queue runq;  // the global queue
 	struct g *gfree;      // dead goroutines given back by Ps
