@@ -207,13 +207,13 @@ unlock_slow(gort_mutex *m, int32_t state)
 		return;
 	}
 	if (state & STARVING) {
-		rt_semrelease(&m->sema, true, 1);
+		rt_semrelease(&m->sema, true, 0);
 		return;
 	}
 	// Nobody to wake, or somebody is awake, or has it already and will come by here.
 	while (state >> WAITER_SHIFT != 0 && !(state & (LOCKED | WOKEN | STARVING))) {
 		if (cas(m, &state, (state - WAITER) | WOKEN)) {
-			rt_semrelease(&m->sema, false, 1);
+			rt_semrelease(&m->sema, false, 0);
 			return;
 		}
 	}
