@@ -251,8 +251,10 @@ gort_run(int (*app)(int, char **), int argc, char **argv)
 		rt_fatal("gort_run called twice");
 	prog = (struct program){app, argc, argv};
 	rt_env_init();
+	rt_os_rseq_init();
 	rt_stackinit();
 	rt_siginit();
+	rt_fork_init();
 	rt_mallocinit();
 	rt_schedinit();
 	rt_gcinit();

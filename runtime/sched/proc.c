@@ -179,6 +179,11 @@ rt_gfget(struct p *pp)
 struct sudog *
 rt_acquire_sudog(void)
 {
+	struct g *gp = rt_getg();
+	if (rt_likely(!gp->sudog0_used)) {
+		gp->sudog0_used = true;
+		return &gp->sudog0;
+	}
 	struct p *pp = rt_getp();
 	struct sudog *sg = pp->sudogcache;
 	if (rt_likely(sg != NULL)) {
@@ -203,10 +208,15 @@ rt_acquire_sudog(void)
 void
 rt_release_sudog(struct sudog *sg)
 {
-	struct p *pp = rt_getp();
+	struct g *gp = rt_getg();
 	sg->g = NULL;
 	sg->c = NULL;
 	sg->elem = NULL;
+	if (rt_likely(sg == &gp->sudog0)) {
+		gp->sudog0_used = false;
+		return;
+	}
+	struct p *pp = rt_getp();
 	if (rt_likely(pp->nsudogcache < SUDOG_CACHE_MAX)) {
 		sg->next = pp->sudogcache;
 		pp->sudogcache = sg;
@@ -389,37 +399,68 @@ rt_bind_g0(struct m *mp)
 	rt_gobuf_init_raw(&mp->g0->sched, mp->g0->stack.hi, foreign_g0);
 }
 
-// Signals stay blocked until the thread has its alternate stack and thread-local words.
+// Signals stay blocked until the thread has its alternate stack and thread-local words. Returns errno.
+static int
+start_thread(struct m *mp)
+{
+	sigset_t all, old;
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	int err = pthread_create(&thread, &attr, mstart, mp);
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return err;
+}
+
+// Ms whose thread could not be started, by schedlink, for the next try; not counted as running.
+// Under sched.lock.
+static struct m *mfailed;
+static int32_t nmfailed;
+
+static struct m *
+get_m(void)
+{
+	rt_lock(&sched.lock);
+	struct m *mp = mfailed;
+	if (mp) {
+		mfailed = mp->schedlink;
+		nmfailed--;
+	}
+	rt_unlock(&sched.lock);
+	if (mp)
+		return mp;
+	mp = rt_persistent_alloc(sizeof *mp, RT_CACHE_LINE, NULL);
+	rt_mcommoninit(mp);
+	return mp;
+}
+
+// False: no thread; pp is idle again.
 static bool
 newm(struct p *pp, bool spinning)
 {
 	static _Atomic bool warned;
-	struct m *mp = rt_persistent_alloc(sizeof *mp, RT_CACHE_LINE, NULL);
+	struct m *mp = get_m();
 	mp->nextp = pp;
 	mp->spinning = spinning;
-	rt_mcommoninit(mp);
-	sigset_t all, old;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pthread_attr_t attr;
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_t thread;
-	int err = pthread_create(&thread, &attr, mstart, mp);
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	int err = start_thread(mp);
 	if (err == 0)
 		return true;
 	if (!atomic_exchange(&warned, true))
 		rt_printf("gort: cannot start a thread (%s); going on with those there are\n",
 			  strerror(err));
 	mp->nextp = NULL;
+	rt_lock(&sched.lock);
+	mp->schedlink = mfailed;
+	mfailed = mp;
+	nmfailed++;
+	rt_pidleput_locked(pp);
+	rt_unlock(&sched.lock);
 	return false;
 }
-
-// Ms that could not be started are not counted as running; they cannot be unlinked from allm, so
-// their number is kept apart.
-static int32_t nmfailed;
 
 // Runs pp (NULL: an idle one, if any) on a sleeping or new M. spinning: the caller has counted it in
 // nmspinning.
@@ -447,14 +488,8 @@ rt_startm(struct p *pp, bool spinning)
 		rt_note_wakeup(&mp->park);
 		return;
 	}
-	if (newm(pp, spinning))
-		return;
-	if (spinning)
+	if (!newm(pp, spinning) && spinning)
 		atomic_fetch_sub(&sched.nmspinning, 1);
-	rt_lock(&sched.lock);
-	nmfailed++;
-	rt_pidleput_locked(pp);
-	rt_unlock(&sched.lock);
 }
 
 // A P whose M goes away: give it to another if there is anything to do for it.
@@ -592,7 +627,7 @@ rt_checkdead_locked(void)
 	for (int32_t i = 0; i < nallp; i++)
 		if (rt_load(&allp[i]->status) == Psyscall)
 			return; // sysmon retakes it, and looks again
-	int32_t ours = sched.mcount - nmfailed + rt_load(&sched.own_threads);
+	int32_t ours = sched.mcount - nmfailed - sched.nmextra + rt_load(&sched.own_threads);
 	if (process_threads() > ours)
 		return;
 	rt_unlock(&sched.lock);
@@ -786,6 +821,7 @@ static void
 honour_slow(struct m *mp)
 {
 	uint32_t slow = atomic_fetch_and(&mp->p->slow, ~(uint32_t)SLOW_PREEMPT);
+	rt_die_if_forked();
 	if (slow & SLOW_PREEMPT) { // a pair that readies each other must not keep others waiting
 		struct g *next = atomic_exchange(&mp->p->runnext, NULL);
 		if (next) {

@@ -5,7 +5,7 @@
 #include "sched/proc.h"
 
 // Bits of p->slow.
-enum { SLOW_STOP = 1, SLOW_PREEMPT = 2, SLOW_RETIRE = 4, SLOW_TRACE = 8 };
+enum { SLOW_STOP = 1, SLOW_PREEMPT = 2, SLOW_RETIRE = 4, SLOW_TRACE = 8, SLOW_FORKED = 16 };
 
 // ---- runq.c ----
 // next: gp takes the runnext slot and the former one moves to the tail of the queue. Reports whether
@@ -53,8 +53,15 @@ void rt_thread_stack_bounds(struct stack *st);
 void rt_exitsyscall(struct m *mp);
 void rt_release_p_for_syscall(struct m *mp);
 
+// ---- fork.c ----
+void rt_fork_init(void);
+void rt_die_if_forked(void);
+
 // ---- foreign.c ----
 void rt_adopt_thread(void);
+// A thread counted in sched.own_threads: as a system goroutine, and no longer after the second call.
+void rt_adopt_own_thread(void);
+void rt_drop_own_thread(void);
 
 // ---- stw.c ----
 // One of those the stopper counts on has stopped; true: it was the last. sched.lock held.

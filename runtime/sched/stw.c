@@ -315,6 +315,7 @@ rt_stop_world(const char *reason)
 {
 	struct m *mp = rt_getm();
 	bool nobody = false;
+	rt_die_if_forked();
 	while (!atomic_compare_exchange_weak(&stopping, &nobody, true)) {
 		nobody = false;
 		if (rt_load(&sched.gcwaiting))

@@ -120,14 +120,16 @@ struct gort_any;
 		 int *: GORT_TYPE_SIGNED, long *: GORT_TYPE_SIGNED, long long *: GORT_TYPE_SIGNED, \
 		 char *: (char)-1 < 0 ? GORT_TYPE_SIGNED : 0, default: 0)
 
+// T is written out once only: each time a struct without a name is written, it is another type.
 #define gort_type_of(T)                                                                            \
 	({                                                                                         \
+		typedef __typeof__(T) gort_T_;                                                     \
 		static const gort_type *gort_t_;                                                   \
 		const gort_type *gort_u_ = __atomic_load_n(&gort_t_, __ATOMIC_ACQUIRE);            \
 		if (__builtin_expect(!gort_u_, 0))                                                 \
-			gort_u_ = gort_type_find_(&gort_t_, #T, sizeof(T), _Alignof(T),            \
-						  gort_kind_of_(T), gort_sign_flag_(T),    \
-						  gort_file_types_);          \
+			gort_u_ = gort_type_find_(&gort_t_, #T, sizeof(gort_T_),                   \
+						  _Alignof(gort_T_), gort_kind_of_(gort_T_),       \
+						  gort_sign_flag_(gort_T_), gort_file_types_);     \
 		gort_u_;                                                                           \
 	})
 #endif
