@@ -6,10 +6,12 @@
 #include <gort/base.h>
 #include <gort/chan.h>
 #include <gort/file.h>
+#include <gort/iface.h>
 #include <gort/map.h>
 #include <gort/mem.h>
 #include <gort/net.h>
 #include <gort/sched.h>
+#include <gort/shardedmap.h>
 #include <gort/slice.h>
 #include <gort/string.h>
 #include <gort/sync.h>

@@ -49,6 +49,7 @@ drop_thread(void *p)
 	mp->tid = 0;
 	rt_lock(&sched.lock);
 	RT_BUMP(&sched.nmidlelocked, 1); // counted as idle while nobody owns it
+	sched.nmextra++;
 	rt_unlock(&sched.lock);
 	rt_lock(&extralock);
 	mp->schedlink = extra;
@@ -94,6 +95,7 @@ get_extra(void)
 		return new_extra();
 	rt_lock(&sched.lock);
 	RT_BUMP(&sched.nmidlelocked, -1);
+	sched.nmextra--;
 	rt_unlock(&sched.lock);
 	return mp;
 }
@@ -127,6 +129,23 @@ rt_adopt_thread(void)
 	if (h && h->thread_start)
 		h->thread_start(mp);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+void
+rt_adopt_own_thread(void)
+{
+	rt_enter();
+	rt_getm()->curg->is_system = true;
+	rt_leave();
+}
+
+void
+rt_drop_own_thread(void)
+{
+	struct m *mp = rt_getm();
+	pthread_setspecific(thread_end, NULL);
+	mp->curg->is_system = false;
+	drop_thread(mp);
 }
 
 void

@@ -179,6 +179,11 @@ rt_gfget(struct p *pp)
 struct sudog *
 rt_acquire_sudog(void)
 {
+	struct g *gp = rt_getg();
+	if (rt_likely(!gp->sudog0_used)) {
+		gp->sudog0_used = true;
+		return &gp->sudog0;
+	}
 	struct p *pp = rt_getp();
 	struct sudog *sg = pp->sudogcache;
 	if (rt_likely(sg != NULL)) {
@@ -203,10 +208,15 @@ rt_acquire_sudog(void)
 void
 rt_release_sudog(struct sudog *sg)
 {
-	struct p *pp = rt_getp();
+	struct g *gp = rt_getg();
 	sg->g = NULL;
 	sg->c = NULL;
 	sg->elem = NULL;
+	if (rt_likely(sg == &gp->sudog0)) {
+		gp->sudog0_used = false;
+		return;
+	}
+	struct p *pp = rt_getp();
 	if (rt_likely(pp->nsudogcache < SUDOG_CACHE_MAX)) {
 		sg->next = pp->sudogcache;
 		pp->sudogcache = sg;
@@ -617,7 +627,7 @@ rt_checkdead_locked(void)
 	for (int32_t i = 0; i < nallp; i++)
 		if (rt_load(&allp[i]->status) == Psyscall)
 			return; // sysmon retakes it, and looks again
-	int32_t ours = sched.mcount - nmfailed + rt_load(&sched.own_threads);
+	int32_t ours = sched.mcount - nmfailed - sched.nmextra + rt_load(&sched.own_threads);
 	if (process_threads() > ours)
 		return;
 	rt_unlock(&sched.lock);

@@ -31,10 +31,10 @@
 #include "base/base.h"
 #include "base/lock.h"
 #include "base/rand.h"
+#include "sched/sudog.h"
 #include "sched/timer.h"
 #include "sched/tls.h"
 
-struct sudog;
 struct mcache;
 struct hchan;
 
@@ -119,6 +119,9 @@ struct g {
 #if RT_TSAN
 	void *tsan;              // its fiber
 #endif
+	// Most waits are for one thing: their sudog lies here, in memory that is there anyway.
+	bool sudog0_used;
+	struct sudog sudog0;
 };
 
 // What the next one to run must finish for the goroutine (or g0) that left the stack: an unlock, a
@@ -215,6 +218,7 @@ extern struct schedt {
 	_Atomic int32_t nmidle;
 	_Atomic int32_t nmidlelocked; // Ms that wait for the goroutine that is locked to them
 	_Atomic int32_t mcount; // Ms made
+	int32_t nmextra;      // of those: of foreign threads that ended, without a thread now
 	struct p *pidle;
 	struct g_queue runq;  // the global queue
 	struct g *gfree;      // dead goroutines given back by Ps
@@ -329,6 +333,7 @@ rt_getp(void)
 	return rt_getm()->p;
 }
 
+// Both on the goroutine that waits or has waited with it.
 struct sudog *rt_acquire_sudog(void);
 void rt_release_sudog(struct sudog *sg);
 

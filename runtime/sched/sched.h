@@ -59,6 +59,9 @@ void rt_die_if_forked(void);
 
 // ---- foreign.c ----
 void rt_adopt_thread(void);
+// A thread counted in sched.own_threads: as a system goroutine, and no longer after the second call.
+void rt_adopt_own_thread(void);
+void rt_drop_own_thread(void);
 
 // ---- stw.c ----
 // One of those the stopper counts on has stopped; true: it was the last. sched.lock held.

@@ -311,3 +311,5 @@ GORT_API void *gort_pool_get(gort_pool *p);
 GORT_API void gort_pool_put(gort_pool *p, void *x);
 
 GORT_END_DECLS
+
+#include <gort/shardedmap.h>
