@@ -48,7 +48,7 @@ drop_thread(void *p)
 	RT_TLS_WRITE(offsetof(struct rt_tls, m), 0);
 	mp->tid = 0;
 	rt_lock(&sched.lock);
-	sched.nmidlelocked++; // counted as idle while nobody owns it
+	RT_BUMP(&sched.nmidlelocked, 1); // counted as idle while nobody owns it
 	sched.nmextra++;
 	rt_unlock(&sched.lock);
 	rt_lock(&extralock);
@@ -79,7 +79,7 @@ new_extra(void)
 	mp->g0->stack = (struct stack){.lo = (uintptr_t)stack, .hi = (uintptr_t)stack + G0_STACK};
 	rt_store(&gp->status, Gdead);
 	rt_allgadd(gp);
-	mp->curg = gp;
+	rt_store(&mp->curg, gp);
 	return mp;
 }
 
@@ -94,7 +94,7 @@ get_extra(void)
 	if (!mp)
 		return new_extra();
 	rt_lock(&sched.lock);
-	sched.nmidlelocked--;
+	RT_BUMP(&sched.nmidlelocked, -1);
 	sched.nmextra--;
 	rt_unlock(&sched.lock);
 	return mp;
@@ -116,9 +116,9 @@ rt_adopt_thread(void)
 	mp->tid = rt_os_gettid();
 	mp->thread = pthread_self();
 	gp->goid = atomic_fetch_add(&sched.goidgen, 1) + 1;
-	gp->m = mp;
+	rt_store(&gp->m, mp);
 	gp->lockedm = mp;
-	mp->lockedg = gp;
+	rt_store(&mp->lockedg, gp);
 	rt_store(&gp->status, Gsyscall);
 	rt_fiber_adopt(gp);
 	rt_bind_g0(mp);
