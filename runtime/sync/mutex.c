@@ -208,12 +208,14 @@ unlock_slow(gort_mutex *m, int32_t state)
 	}
 	if (state & STARVING) {
 		rt_semrelease(&m->sema, true, 1);
+		RT_KEEP_FRAME();
 		return;
 	}
 	// Nobody to wake, or somebody is awake, or has it already and will come by here.
 	while (state >> WAITER_SHIFT != 0 && !(state & (LOCKED | WOKEN | STARVING))) {
 		if (cas(m, &state, (state - WAITER) | WOKEN)) {
 			rt_semrelease(&m->sema, false, 1);
+			RT_KEEP_FRAME();
 			return;
 		}
 	}
