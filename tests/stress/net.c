@@ -128,14 +128,13 @@ is_end(ssize_t r)
 	return r == 0 || r == -EBADF || r == -EPIPE || r == -ECONNRESET;
 }
 
+static unsigned char bytes[256 * 300]; // 0 1 ... 255 0 1 ...; filled before the first goroutine starts
+
 static void
 writer(struct pair *p, uint64_t id)
 {
 	struct rng r = rng_for(id);
-	static unsigned char bytes[256 * 300];
 	size_t at = 0;
-	for (int i = 0; i < (int)sizeof bytes; i++)
-		bytes[i] = (unsigned char)i;
 	for (;;) {
 		size_t n = 1 + rng_below(&r, rng_below(&r, 10) ? 300 : 60000);
 		ssize_t w = gort_net_write(p->a, bytes + at % 256, n);
@@ -257,6 +256,8 @@ static int
 app(int argc, char **argv)
 {
 	stress_begin(argc, argv);
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (unsigned char)i;
 	many_connections();
 	stress_end = gort_nanotime() + rt_max(stress_end - gort_nanotime(), 500 * MS);
 	disturbed_connections();
