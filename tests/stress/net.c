@@ -122,6 +122,8 @@ struct pair {
 	bool unix_socket;
 };
 
+static unsigned char bytes[256 * 300]; // 0, 1, ..., 255, 0, ...; filled before anybody looks
+
 static bool
 is_end(ssize_t r)
 {
@@ -157,7 +159,8 @@ reader(struct pair *p, uint64_t id)
 	size_t at = 0;
 	for (;;) {
 		if (rng_below(&r, 8) == 0)
-			gort_conn_set_read_deadline(p->b, gort_nanotime() + rng_below(&r, 200) * US);
+			gort_conn_set_read_deadline(p->b,
+						    gort_nanotime() + rng_below(&r, 200) * US);
 		ssize_t n = gort_net_read(p->b, buf, 1 + rng_below(&r, sizeof buf));
 		if (n == -ETIMEDOUT) {
 			gort_conn_set_read_deadline(p->b, 0);
@@ -245,6 +248,8 @@ static void
 disturbed_connections(void)
 {
 	gort_waitgroup wg = {0};
+	for (int i = 0; i < (int)sizeof bytes; i++)
+		bytes[i] = (unsigned char)i;
 	gort_waitgroup_add(&wg, PAIRS);
 	for (int i = 0; i < PAIRS; i++)
 		gort_go(pair_of_lives, i, &wg);
