@@ -155,7 +155,7 @@ tid_alive(int tid)
 static void
 adopt(struct rtp_region *r, int tid)
 {
-	if (tid <= 0 || tid == rtp_reader_tid() || rtp_thread_by_tid(r, tid))
+	if (tid <= 0 || rtp_is_own_tid(tid) || rtp_thread_by_tid(r, tid))
 		return;
 	struct rtp_thread *t = rtp_thread_adopt(tid);
 	if (t)
@@ -324,6 +324,8 @@ rtp_cpu_release(void)
 void
 rtp_cpu_thread_start(void)
 {
+	if (rtp_is_own_thread())
+		return; // visits the runtime
 	struct rtp_thread *t = rtp_thread_self();
 	if (!t || rt_load(&rate) == 0)
 		return;

@@ -31,7 +31,12 @@ void rtp_cpu_forked(void);
 // Ensures that the background thread runs. False: it could not be started.
 bool rtp_reader_start(void);
 void rtp_reader_forked(void);
-int rtp_reader_tid(void);
+
+// A thread of ours: signals blocked, never sampled, no part of the program in the eyes of the runtime.
+// name: at most 15 bytes, static. False: the system has no thread to give.
+bool rtp_spawn(const char *name, void *(*fn)(void *arg), void *arg);
+bool rtp_is_own_thread(void); // the calling one
+bool rtp_is_own_tid(int tid);
 
 // libc's pthread_create, past ours (sources/threads.c).
 int rtp_real_pthread_create(pthread_t *th, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
