@@ -9,7 +9,7 @@
 
 // Formats into buf (always NUL-terminated when n > 0), returns the length it would have had.
 //   %s %.*s %c %d %u %x %X %p  with l, ll, z, j and t; field width, '-' and '0' for integers and %s;
-//   %.Nf for doubles; %%. Nothing else; an unknown letter is printed as it stands.
+//   %.Nf for doubles (halves away from zero, up to 9 decimals); %%. Nothing else; an unknown letter is printed as it stands.
 size_t rt_vsnprintf(char *buf, size_t n, const char *fmt, va_list ap);
 size_t rt_snprintf(char *buf, size_t n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

@@ -111,7 +111,11 @@ parkwait(struct hchan *c, struct waitq *q, const void *send, void *recv, enum wa
 	gp->param = NULL;
 	gp->waitchan = c;
 	rt_waitq_enqueue(q, sg);
+	if (rt_unlikely(c->timer))
+		rt_timer_chan_block(c);
 	rt_park(&c->lock, why);
+	if (rt_unlikely(c->timer))
+		rt_timer_chan_unblock(c);
 	gp->waitchan = NULL;
 	if (rt_unlikely(t0 != 0))
 		rt_block_event(t0, sg->releasetime, 3); // hides parkwait, send_wait/recv_wait
@@ -335,11 +339,11 @@ gort_chan_close(gort_chan *c)
 ptrdiff_t
 gort_chan_len(const gort_chan *c)
 {
-	return c ? (ptrdiff_t)rt_load(&((struct hchan *)c)->qcount) : 0;
+	return c && !c->timer ? (ptrdiff_t)rt_load(&((struct hchan *)c)->qcount) : 0;
 }
 
 ptrdiff_t
 gort_chan_cap(const gort_chan *c)
 {
-	return c ? (ptrdiff_t)c->dataqsiz : 0;
+	return c && !c->timer ? (ptrdiff_t)c->dataqsiz : 0;
 }

@@ -42,6 +42,7 @@
 #include "gc/barrier.h"
 #include "sched/proc.h"
 #include "sched/sudog.h"
+#include "sched/time.h"
 
 struct waitq {
 	_Atomic(struct sudog *) first;
@@ -56,6 +57,7 @@ struct hchan {
 	_Atomic uint32_t closed;
 	uint16_t elemsize;	   // bytes; set at make
 	bool scan;		   // elements may hold collected pointers; set at make
+	bool timer;		   // a timer's channel (sched/time.h); set at make
 	size_t dataqsiz;	   // slots in buf; set at make
 	char *buf;		   // set at make
 	struct waitq recvq, sendq; // heads are peeked at too
@@ -90,7 +92,8 @@ RT_INLINE bool
 rt_chan_recv_ready(struct hchan *c)
 {
 	return rt_load_acquire(&c->qcount) != 0 || rt_load_acquire(&c->sendq.first) != NULL ||
-	       rt_load_acquire(&c->closed) != 0;
+	       rt_load_acquire(&c->closed) != 0 ||
+	       (rt_unlikely(c->timer) && rt_timer_chan_ready(c));
 }
 
 RT_INLINE bool
@@ -307,6 +310,10 @@ rt_chan_recv_locked(struct hchan *c, void *elem, struct sudog **wake)
 	if (rt_load(&c->closed)) {
 		rt_elem_out_zero(c, elem);
 		return CHAN_CLOSED;
+	}
+	if (rt_unlikely(c->timer) && rt_timer_chan_poll(c)) {
+		rt_chan_buf_take(c, elem);
+		return CHAN_DONE;
 	}
 	return CHAN_BLOCK;
 }

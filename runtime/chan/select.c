@@ -273,6 +273,8 @@ enqueue_all(const struct selection *s, const uint16_t *order)
 		sg->casei = order[i];
 		rt_chan_sudog_load(c, sg, send ? k->elem : NULL);
 		rt_waitq_enqueue(send ? &c->sendq : &c->recvq, sg);
+		if (rt_unlikely(c->timer))
+			rt_timer_chan_block(c);
 		*link = sg;
 		link = &sg->waitlink;
 	}
@@ -299,6 +301,8 @@ release_all(struct g *gp)
 	struct sudog *next;
 	for (struct sudog *sg = gp->waiting; sg; sg = next) {
 		next = sg->waitlink;
+		if (rt_unlikely(sg->c->timer))
+			rt_timer_chan_unblock(sg->c);
 		sg->waitlink = NULL;
 		sg->isselect = false;
 		sg->c = NULL;

@@ -11,6 +11,8 @@
 struct rt_debug_vars rt_debug = {.madvdontneed = 1};
 int rt_traceback_level = RT_TRACEBACK_SINGLE;
 static size_t stack_bytes;
+static int32_t gcpercent = 100;
+static int64_t memlimit = INT64_MAX;
 
 static const struct knob {
 	const char *name;
@@ -184,14 +186,6 @@ parse_stack(void)
 	return 0;
 }
 
-void
-rt_env_init(void)
-{
-	parse_debug();
-	parse_traceback();
-	stack_bytes = parse_stack();
-}
-
 // The CPUs of the affinity mask, or the cgroup's quota rounded up, but not below 2. Go 1.25 does the same.
 static int32_t
 default_maxprocs(void)
@@ -220,8 +214,8 @@ rt_env_maxprocs(void)
 	return def;
 }
 
-int32_t
-rt_env_gcpercent(void)
+static int32_t
+parse_gcpercent(void)
 {
 	const char *v = getenv("GORT_GOGC"), *var = "GORT_GOGC";
 	if (!v)
@@ -237,8 +231,8 @@ rt_env_gcpercent(void)
 	return 100;
 }
 
-int64_t
-rt_env_memlimit(void)
+static int64_t
+parse_memlimit(void)
 {
 	const char *var, *v = lookup("GORT_MEMLIMIT", "GOMEMLIMIT", &var);
 	int64_t n;
@@ -255,4 +249,26 @@ size_t
 rt_env_stack(void)
 {
 	return stack_bytes;
+}
+
+void
+rt_env_init(void)
+{
+	parse_debug();
+	parse_traceback();
+	stack_bytes = parse_stack();
+	gcpercent = parse_gcpercent();
+	memlimit = parse_memlimit();
+}
+
+int32_t
+rt_env_gcpercent(void)
+{
+	return gcpercent;
+}
+
+int64_t
+rt_env_memlimit(void)
+{
+	return memlimit;
 }

@@ -234,8 +234,8 @@ print_creator(const struct g *gp)
 		  path ? path : "?", gp->gopc - start);
 }
 
-static const char *
-state_text(const struct g *gp)
+const char *
+rt_gstate_text(const struct g *gp)
 {
 	switch (rt_gstatus(gp)) {
 	case Gidle:
@@ -258,7 +258,7 @@ state_text(const struct g *gp)
 static void
 print_header(const struct g *gp)
 {
-	rt_printf("goroutine %lu [%s", gp->goid, state_text(gp));
+	rt_printf("goroutine %lu [%s", gp->goid, rt_gstate_text(gp));
 	int64_t minutes = gp->waitsince ? (rt_nanotime() - gp->waitsince) / 60000000000 : 0;
 	if (rt_gstatus(gp) == Gwaiting && minutes >= 1)
 		rt_printf(", %ld minutes", minutes);
@@ -332,7 +332,11 @@ print_other(struct g *gp, bool first)
 		return;
 	}
 	struct rt_parked_regs r;
-	if (rt_g_saved_regs(gp, &r)) {
+	bool known = rt_g_saved_regs(gp, &r);
+	if (known && r.pc - (uintptr_t)rt_gostart <
+			     (uintptr_t)rt_gostart_end - (uintptr_t)rt_gostart) {
+		print_frame(gp->startpc, gp->startpc); // it has not run yet
+	} else if (known) {
 		struct rt_unwind u;
 		rt_unwind_from_regs(&u, &r);
 		rt_unwind_bounds(&u, gp->stack.lo, gp->stack.hi);

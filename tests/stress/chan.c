@@ -82,6 +82,16 @@ receiver(struct round *r, int id)
 	gort_waitgroup_done(&r->receivers);
 }
 
+struct words4 {
+	uint32_t v[4];
+};
+struct words6 {
+	uint32_t v[6];
+};
+struct words32 {
+	uint32_t v[32];
+};
+
 static gort_chan *
 make(size_t size, int cap)
 {
@@ -89,14 +99,11 @@ make(size_t size, int cap)
 	case 8:
 		return gort_make_chan(uint64_t, cap);
 	case 16:
-		return gort_make_chan(
-			struct { uint32_t v[4]; }, cap);
+		return gort_make_chan(struct words4, cap);
 	case 24:
-		return gort_make_chan(
-			struct { uint32_t v[6]; }, cap);
+		return gort_make_chan(struct words6, cap);
 	case 128:
-		return gort_make_chan(
-			struct { uint32_t v[32]; }, cap);
+		return gort_make_chan(struct words32, cap);
 	default:
 		return gort_make_chan(struct message, cap);
 	}

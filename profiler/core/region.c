@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "core/region.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define REGION_MIN (4u << 20)
+
+struct rtp_region *
+rtp_region_new(size_t size)
+{
+	for (; size >= REGION_MIN; size /= 2) {
+		void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (p == MAP_FAILED)
+			continue;
+		struct rtp_region *r = p;
+		r->size = size;
+		r->pid = getpid();
+		atomic_init(&r->used, rt_round_up(sizeof(*r), (size_t)64));
+		r->magic = RTP_REGION_MAGIC;
+		return r;
+	}
+	return NULL;
+}
+
+void
+rtp_region_free(struct rtp_region *r)
+{
+	if (r)
+		munmap(r, r->size);
+}
+
+void *
+rtp_alloc(struct rtp_region *r, size_t n)
+{
+	n = rt_round_up(n, (size_t)16);
+	uint64_t at = rt_load(&r->used);
+	do {
+		if (n > r->size - at)
+			return NULL;
+	} while (!atomic_compare_exchange_weak_explicit(&r->used, &at, at + n, memory_order_relaxed,
+							memory_order_relaxed));
+	return (char *)r + at;
+}
+
+int
+rtp_kind_nval(enum rtp_kind kind)
+{
+	switch (kind) {
+	case RTP_CPU:
+		return RTP_CPU_NVAL;
+	case RTP_HEAP:
+		return RTP_HEAP_NVAL;
+	case RTP_BLOCK:
+	case RTP_MUTEX:
+		return RTP_LOCK_NVAL;
+	default:
+		return RTP_COUNT_NVAL;
+	}
+}
+
+static uint64_t
+hash_stack(enum rtp_kind kind, uint64_t aux, const uintptr_t *pcs, int npc)
+{
+	uint64_t h = (aux + kind + 1) * 0x9e3779b97f4a7c15ull;
+	for (int i = 0; i < npc; i++) {
+		h ^= pcs[i];
+		h *= 0xff51afd7ed558ccdull;
+		h ^= h >> 32;
+	}
+	return h;
+}
+
+static bool
+same(const struct rtp_bucket *b, uint64_t hash, enum rtp_kind kind, uint64_t aux,
+     const uintptr_t *pcs, int npc)
+{
+	return b->hash == hash && b->kind == kind && b->aux == aux && b->npc == npc &&
+	       memcmp(rtp_bucket_pcs(b), pcs, (size_t)npc * sizeof(*pcs)) == 0;
+}
+
+// In the chain from `from` down to, not including, `until`.
+static struct rtp_bucket *
+find(struct rtp_region *r, uint64_t from, uint64_t until, uint64_t hash, enum rtp_kind kind,
+     uint64_t aux, const uintptr_t *pcs, int npc)
+{
+	for (uint64_t off = from; off != until;) {
+		struct rtp_bucket *b = rtp_at(r, off);
+		if (same(b, hash, kind, aux, pcs, npc))
+			return b;
+		off = b->next;
+	}
+	return NULL;
+}
+
+static struct rtp_bucket *
+make(struct rtp_region *r, uint64_t hash, enum rtp_kind kind, uint64_t aux, const uintptr_t *pcs,
+     int npc)
+{
+	int nval = rtp_kind_nval(kind);
+	struct rtp_bucket *b = rtp_alloc(r, sizeof(*b) + ((size_t)nval + (size_t)npc) * 8);
+	if (!b)
+		return NULL;
+	b->hash = hash;
+	b->aux = aux;
+	b->kind = (uint8_t)kind;
+	b->nval = (uint8_t)nval;
+	b->npc = (uint16_t)npc;
+	memcpy((void *)rtp_bucket_pcs(b), pcs, (size_t)npc * sizeof(*pcs));
+	return b;
+}
+
+// Links b into its kind's list. release: whoever walks the list sees the bucket whole.
+static void
+publish(struct rtp_region *r, struct rtp_bucket *b)
+{
+	b->ordinal = atomic_fetch_add_explicit(&r->nbuckets[b->kind], 1, memory_order_relaxed);
+	uint64_t head = rt_load(&r->list[b->kind]);
+	do {
+		b->all = head;
+	} while (!atomic_compare_exchange_weak_explicit(&r->list[b->kind], &head, rtp_off(r, b),
+							memory_order_release, memory_order_relaxed));
+}
+
+struct rtp_bucket *
+rtp_bucket(struct rtp_region *r, enum rtp_kind kind, uint64_t aux, const uintptr_t *pcs, int npc)
+{
+	uint64_t hash = hash_stack(kind, aux, pcs, npc);
+	_Atomic uint64_t *chain = &r->hash[(hash >> 40) % RTP_HASH_SIZE];
+	// acquire: pairs with the release below; the bucket behind the link is whole.
+	uint64_t head = rt_load_acquire(chain);
+	struct rtp_bucket *b = find(r, head, 0, hash, kind, aux, pcs, npc);
+	if (b)
+		return b;
+	struct rtp_bucket *fresh = make(r, hash, kind, aux, pcs, npc);
+	if (!fresh) {
+		rtp_add(&r->no_memory[kind], 1);
+		return NULL;
+	}
+	for (uint64_t seen = head;;) {
+		fresh->next = head;
+		if (atomic_compare_exchange_strong_explicit(chain, &head, rtp_off(r, fresh),
+							    memory_order_acq_rel,
+							    memory_order_acquire))
+			break;
+		// Others were pushed meanwhile, maybe this very stack; then ours stays unused.
+		b = find(r, head, seen, hash, kind, aux, pcs, npc);
+		if (b)
+			return b;
+		seen = head;
+	}
+	publish(r, fresh);
+	return fresh;
+}

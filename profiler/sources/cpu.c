@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "sources/cpu.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/labels.h"
+#include "core/rtlink.h"
+#include "unwind/modules.h"
+#include "unwind/unwind.h"
+
+// The kernel's id for the CPU clock of one thread (man clock_getcpuclockid, kernel posix-timers.h).
+#define THREAD_CPU_CLOCK(tid) ((clockid_t)(~(unsigned)(tid) << 3 | 6u))
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+// Sampling state, timers, and the reading side of every ring. Held for microseconds.
+static pthread_mutex_t drain_lock = PTHREAD_MUTEX_INITIALIZER;
+static int sessions;
+static _Atomic int rate; // Hz while sampling, else 0
+static nlink_t tasks_seen;
+static int ticks_to_sweep;
+
+// ---- in the handler ----
+
+static void
+push(struct rtp_region *r, struct rtp_thread *t, const uintptr_t *pcs, uint32_t n, uint64_t weight,
+     uint64_t labels)
+{
+	uint32_t tail = rt_load(&t->tail), need = 3 + n;
+	uint64_t *ring = rtp_at(r, rt_load_acquire(&t->ring));
+	// acquire: pairs with drain's release; the words before head are free again.
+	if (RTP_RING_WORDS - (tail - rt_load_acquire(&t->head)) < need) {
+		rtp_add(&r->ring_full, weight);
+		return;
+	}
+	uint64_t header[3] = { n | weight << 16, weight * rt_load(&t->period_ns), labels };
+	for (uint32_t i = 0; i < 3; i++)
+		ring[(tail + i) % RTP_RING_WORDS] = header[i];
+	for (uint32_t i = 0; i < n; i++)
+		ring[(tail + 3 + i) % RTP_RING_WORDS] = pcs[i];
+	// release: the record is whole before the reader may see it.
+	rt_store_release(&t->tail, tail + need);
+}
+
+static uint64_t
+labels_now(struct rtp_region *r, const struct rtp_thread *t)
+{
+	const struct rt_introspect *rt = rtp_runtime();
+	return rt && rt->goid() ? rtp_labels_off(r, rt->labels()) : rt_load(&t->labels);
+}
+
+static void
+sample(struct rtp_region *r, struct rtp_thread *t, const void *uc, uint64_t weight)
+{
+	uintptr_t pcs[RTP_CPU_FRAMES];
+	struct rtp_stack_ctx ctx = { t, uc };
+	struct rtp_walk w = { .exact = true, .stack_of = rtp_stack_of, .arg = &ctx };
+	rtp_regs_from_uc(&w.r, uc);
+	if (!rtp_stack_of(w.r.sp, &w.lo, &w.hi, &ctx) && !rt_load(&t->stack_lo)) {
+		rt_store(&t->ask_tp, rtp_thread_pointer());
+		rt_store_release(&t->ask_sp, w.r.sp);
+	}
+	int n = rtp_unwind(&w, pcs, RTP_CPU_FRAMES, 0);
+	if (w.truncated)
+		rtp_add(&r->truncated, 1);
+	if (weight > 1)
+		rtp_add(&r->overruns, weight - 1);
+	push(r, t, pcs, (uint32_t)n, weight, labels_now(r, t));
+}
+
+static void
+on_sigprof(int sig, siginfo_t *si, void *uc)
+{
+	(void)sig;
+	int saved = errno;
+	struct rtp_region *r = rtp_main_peek();
+	struct rtp_thread *t = si->si_value.sival_ptr;
+	// Ours are timer signals whose value is a slot; anything else (kill, setitimer) is dropped.
+	if (si->si_code == SI_TIMER && r && (uintptr_t)t - (uintptr_t)r < r->size &&
+	    rt_load_acquire(&t->state) == RTP_THREAD_LIVE && rt_load(&rate) != 0)
+		sample(r, t, uc, 1 + (uint64_t)(si->si_overrun > 0 ? si->si_overrun : 0));
+	errno = saved;
+}
+
+// ---- timers; drain_lock held ----
+
+static bool
+give_ring(struct rtp_region *r, struct rtp_thread *t)
+{
+	if (!rt_load(&t->ring)) // a slot keeps its ring for the next thread
+		rt_store_release(&t->ring, rtp_off(r, rtp_alloc(r, RTP_RING_WORDS * 8)));
+	return rt_load(&t->ring) != 0;
+}
+
+static void
+arm(struct rtp_region *r, struct rtp_thread *t)
+{
+	int hz = rt_load(&rate);
+	if (hz == 0 || t->timer >= 0 || !give_ring(r, t))
+		return;
+	int64_t period = 1000000000 / hz;
+	rt_store(&t->period_ns, (uint64_t)period);
+	struct sigevent ev = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGPROF };
+	ev.sigev_notify_thread_id = t->tid;
+	ev.sigev_value.sival_ptr = t;
+	int id;
+	if (syscall(SYS_timer_create, THREAD_CPU_CLOCK(t->tid), &ev, &id) != 0)
+		return; // it ended meanwhile, or the user's timers are used up
+	t->timer = id;
+	// The first period is a random part of one, so that threads started together do not beat.
+	int64_t first = 1 + (int64_t)((uint64_t)t->tid * 0x9e3779b97f4a7c15ull >> 1) % period;
+	struct itimerspec its = { .it_interval.tv_sec = period / 1000000000,
+				  .it_interval.tv_nsec = period % 1000000000,
+				  .it_value.tv_sec = first / 1000000000,
+				  .it_value.tv_nsec = first % 1000000000 };
+	syscall(SYS_timer_settime, id, 0, &its, NULL);
+}
+
+static void
+disarm(struct rtp_thread *t)
+{
+	if (t->timer >= 0)
+		syscall(SYS_timer_delete, t->timer);
+	t->timer = -1;
+}
+
+static void
+rearm_all(struct rtp_region *r)
+{
+	rtp_for_threads(t, r) {
+		disarm(t);
+		if (rt_load_acquire(&t->state) == RTP_THREAD_LIVE)
+			arm(r, t);
+	}
+}
+
+static bool
+tid_alive(int tid)
+{
+	return syscall(SYS_tgkill, getpid(), tid, 0) == 0;
+}
+
+static void
+adopt(struct rtp_region *r, int tid)
+{
+	if (tid <= 0 || rtp_is_own_tid(tid) || rtp_thread_by_tid(r, tid))
+		return;
+	struct rtp_thread *t = rtp_thread_adopt(tid);
+	if (t)
+		arm(r, t);
+}
+
+// By the bare system call: libc's readdir would call malloc while drain_lock is held.
+static void
+adopt_tasks(struct rtp_region *r)
+{
+	char buf[4096] RT_ALIGNED(8);
+	int fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	for (long n; (n = syscall(SYS_getdents64, fd, buf, sizeof(buf))) > 0;)
+		for (long at = 0; at < n;) {
+			const struct dirent64 *e = (const void *)(buf + at);
+			adopt(r, atoi(e->d_name));
+			at += e->d_reclen;
+		}
+	close(fd);
+}
+
+// Finds threads that nobody announced, and slots whose threads are gone.
+static void
+sweep_tasks(struct rtp_region *r)
+{
+	struct stat st;
+	if (stat("/proc/self/task", &st) != 0)
+		return;
+	// A directory's links count its entries: the number of threads, for the price of one call.
+	if (st.st_nlink == tasks_seen && --ticks_to_sweep > 0)
+		return;
+	tasks_seen = st.st_nlink;
+	ticks_to_sweep = 10;
+	rtp_for_threads(t, r)
+		if (rt_load_acquire(&t->state) == RTP_THREAD_LIVE && !tid_alive(t->tid))
+			rt_store_release(&t->state, RTP_THREAD_DEAD);
+	adopt_tasks(r);
+}
+
+// ---- the reading side; drain_lock held ----
+
+static void
+fold(struct rtp_region *r, struct rtp_thread *t)
+{
+	const uint64_t *ring = rtp_at(r, rt_load_acquire(&t->ring));
+	// acquire: pairs with push's release.
+	uint32_t head = rt_load(&t->head), tail = rt_load_acquire(&t->tail);
+	while (head != tail) {
+		uint64_t h[3];
+		uintptr_t pcs[RTP_CPU_FRAMES];
+		for (uint32_t i = 0; i < 3; i++)
+			h[i] = ring[(head + i) % RTP_RING_WORDS];
+		uint32_t n = (uint32_t)(h[0] & 0xffff);
+		for (uint32_t i = 0; i < n; i++)
+			pcs[i] = ring[(head + 3 + i) % RTP_RING_WORDS];
+		head += 3 + n;
+		rt_store_release(&t->head, head);
+		struct rtp_bucket *b = rtp_bucket(r, RTP_CPU, h[2], pcs, (int)n);
+		if (!b)
+			continue;
+		rtp_add(&b->v[RTP_CPU_COUNT], h[0] >> 16);
+		rtp_add(&b->v[RTP_CPU_NS], h[1]);
+	}
+}
+
+static void
+drain_locked(struct rtp_region *r)
+{
+	rtp_for_threads(t, r) {
+		bool dead = rt_load_acquire(&t->state) == RTP_THREAD_DEAD;
+		fold(r, t);
+		rtp_thread_resolve_stack(t);
+		if (dead) {
+			disarm(t);
+			rtp_thread_free(t);
+		}
+	}
+}
+
+void
+rtp_drain(void)
+{
+	struct rtp_region *r = rtp_main_peek();
+	if (!r)
+		return;
+	pthread_mutex_lock(&drain_lock);
+	drain_locked(r);
+	pthread_mutex_unlock(&drain_lock);
+}
+
+void
+rtp_cpu_tick(void)
+{
+	struct rtp_region *r = rtp_main_peek();
+	if (!r)
+		return;
+	pthread_mutex_lock(&drain_lock);
+	drain_locked(r);
+	if (rt_load(&rate) != 0)
+		sweep_tasks(r);
+	pthread_mutex_unlock(&drain_lock);
+	rtp_modules_refresh(r);
+}
+
+// ---- start and stop ----
+
+// SIGPROF stays ours once taken: a signal may be on its way when sampling stops.
+static int
+install(void)
+{
+	struct sigaction old, sa = { .sa_sigaction = on_sigprof,
+				     .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
+	if (sigaction(SIGPROF, NULL, &old) != 0)
+		return -errno;
+	bool ours = (old.sa_flags & SA_SIGINFO) && old.sa_sigaction == on_sigprof;
+	if (!ours && old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN)
+		return -EBUSY;
+	sigemptyset(&sa.sa_mask);
+	sigaddset(&sa.sa_mask, SIGURG); // the runtime's stop signal: one handler at a time
+	return sigaction(SIGPROF, &sa, NULL) == 0 ? 0 : -errno;
+}
+
+int
+rtp_cpu_acquire(int hz)
+{
+	struct rtp_region *r = rtp_main();
+	if (!r)
+		return -ENOMEM;
+	int rc = install();
+	if (rc < 0)
+		return rc;
+	rtp_modules_refresh(r);
+	rtp_thread_self();
+	if (!rtp_reader_start())
+		return -EAGAIN;
+	pthread_mutex_lock(&drain_lock);
+	sessions++;
+	if (hz > rt_load(&rate)) {
+		drain_locked(r); // samples of the old rate carry their own period already
+		rt_store(&rate, hz);
+		r->hz = hz;
+		rearm_all(r);
+	}
+	ticks_to_sweep = 0;
+	sweep_tasks(r);
+	pthread_mutex_unlock(&drain_lock);
+	return 0;
+}
+
+void
+rtp_cpu_release(void)
+{
+	struct rtp_region *r = rtp_main_peek();
+	pthread_mutex_lock(&drain_lock);
+	if (--sessions == 0) {
+		rtp_for_threads(t, r)
+			disarm(t);
+		drain_locked(r);
+		rt_store(&rate, 0);
+	}
+	pthread_mutex_unlock(&drain_lock);
+}
+
+void
+rtp_cpu_thread_start(void)
+{
+	if (rtp_is_own_thread())
+		return; // visits the runtime
+	struct rtp_thread *t = rtp_thread_self();
+	if (!t || rt_load(&rate) == 0)
+		return;
+	pthread_mutex_lock(&drain_lock);
+	arm(rtp_main_peek(), t);
+	pthread_mutex_unlock(&drain_lock);
+}
+
+void
+rtp_cpu_thread_exit(void)
+{
+	rtp_thread_exit(); // the next drain takes the timer and the slot
+}
+
+void
+rtp_cpu_forked(void)
+{
+	pthread_mutex_init(&drain_lock, NULL);
+	sessions = 0;
+	rt_store(&rate, 0);
+	tasks_seen = 0;
+}

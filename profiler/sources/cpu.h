@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// CPU profiles: a CPU-time timer for each thread sends SIGPROF to that thread; the handler walks the
+// interrupted stack into the thread's ring; the reader thread folds rings into buckets.
+//
+// Sessions overlap freely: buckets only grow, a session is the difference between two readings. The
+// timers run while there is one session, at the highest rate asked for, and every sample carries the
+// CPU time it stands for, so totals hold whatever the rate.
+#pragma once
+
+#include <pthread.h>
+
+#include "core/thread.h"
+
+// Starts sampling (counted). 0, or a negative errno value: EBUSY another profiler owns SIGPROF.
+int rtp_cpu_acquire(int hz);
+void rtp_cpu_release(void);
+
+// Folds what the rings hold into buckets and frees the slots of threads that ended.
+void rtp_drain(void);
+
+// A thread starts: gets its slot, and its timer if sampling is on. On that thread.
+void rtp_cpu_thread_start(void);
+// The calling thread ends.
+void rtp_cpu_thread_exit(void);
+
+// The background thread (sources/reader.c) calls it ten times a second.
+void rtp_cpu_tick(void);
+
+void rtp_cpu_forked(void);
+
+// Ensures that the background thread runs. False: it could not be started.
+bool rtp_reader_start(void);
+void rtp_reader_forked(void);
+
+// A thread of ours: signals blocked, never sampled, no part of the program in the eyes of the runtime.
+// name: at most 15 bytes, static. False: the system has no thread to give.
+bool rtp_spawn(const char *name, void *(*fn)(void *arg), void *arg);
+bool rtp_is_own_thread(void); // the calling one
+bool rtp_is_own_tid(int tid);
+
+// libc's pthread_create, past ours (sources/threads.c).
+int rtp_real_pthread_create(pthread_t *th, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <string.h>
+#include <time.h>
+
+#include "core/goroutine.h"
+#include "core/labels.h"
+#include "core/rtlink.h"
+#include "core/thread.h"
+#include "sources/sources.h"
+#include "unwind/modules.h"
+#include "unwind/unwind.h"
+
+#define SNAPSHOT_SIZE ((size_t)256 << 20)
+
+// A region that borrows the list of mappings of the main one.
+static struct rtp_region *
+new_snapshot(void)
+{
+	struct rtp_region *main = rtp_main();
+	struct rtp_region *r = main ? rtp_region_new(SNAPSHOT_SIZE) : NULL;
+	if (!r)
+		return NULL;
+	rtp_modules_refresh(main);
+	r->mappings_of = main;
+	r->entry_lo = main->entry_lo;
+	r->entry_hi = main->entry_hi;
+	return r;
+}
+
+// A start function that ended in a tail call has left the stack; it is shown all the same, since it
+// says what the goroutine is.
+static int
+add_start(uintptr_t startpc, uint64_t entry_lo, uint64_t entry_hi, uintptr_t *pcs, int n)
+{
+	unsigned token;
+	int k = n;
+	while (k > 0 && pcs[k - 1] >= entry_lo && pcs[k - 1] < entry_hi)
+		k--;
+	if (startpc && k == 0) { // has not run yet
+		pcs[0] = startpc;
+		return 1;
+	}
+	if (!startpc || k == RTP_MAX_FRAMES || pcs[k - 1] == RTP_PC_TRUNCATED)
+		return n;
+	const struct rtp_modules *t = rtp_modules_enter(&token);
+	const struct rtp_module *m = rtp_module_of(t, pcs[k - 1]);
+	bool there = !m || rtp_rows_function(&m->rows, pcs[k - 1]) == startpc;
+	rtp_modules_leave(token);
+	if (!there)
+		pcs[k++] = startpc;
+	return there ? n : k;
+}
+
+struct snapshot {
+	struct rtp_region *r;
+	bool each; // one record a goroutine, not one bucket a stack
+	int64_t now;
+};
+
+static void
+count(struct snapshot *s, const struct rt_goroutine_info *gi, const uintptr_t *pcs, int n)
+{
+	uint64_t labels = rtp_labels_off(s->r->mappings_of, gi->labels);
+	struct rtp_bucket *b = rtp_bucket(s->r, RTP_GOROUTINE, labels, pcs, n);
+	if (b)
+		rtp_add(&b->v[RTP_COUNT], 1);
+}
+
+static void
+record(struct snapshot *s, const struct rt_goroutine_info *gi, const uintptr_t *pcs, int n)
+{
+	struct rtp_goroutine *g = rtp_alloc(s->r, sizeof(*g) + (size_t)n * 8);
+	if (!g) {
+		rtp_add(&s->r->no_memory[RTP_GOROUTINE], 1);
+		return;
+	}
+	*g = (struct rtp_goroutine){ .next = rt_load(&s->r->goroutines), .goid = gi->goid,
+				     .parent = gi->parentgoid, .state = gi->state,
+				     .waited_ns = gi->waitreason && gi->waitsince ? s->now - gi->waitsince : 0,
+				     .gopc = gi->gopc, .locked = gi->locked, .self = gi->self,
+				     .npc = (uint32_t)n };
+	memcpy(g->pcs, pcs, (size_t)n * 8);
+	rt_store(&s->r->goroutines, rtp_off(s->r, g));
+}
+
+// Runs with the world stopped: no malloc, no lock, no output.
+static void
+add_goroutine(const struct rt_goroutine_info *gi, void *arg)
+{
+	struct snapshot *s = arg;
+	if (gi->system)
+		return;
+	uintptr_t pcs[RTP_MAX_FRAMES];
+	struct rtp_stack_ctx ctx = { NULL, NULL };
+	struct rtp_walk w = { .exact = gi->uc != NULL, .lo = gi->stack_lo, .hi = gi->stack_hi,
+			      .stack_of = rtp_stack_of, .arg = &ctx };
+	if (gi->uc)
+		rtp_regs_from_uc(&w.r, gi->uc);
+	else
+		w.r = (struct rtp_regs){ gi->pc, gi->sp, gi->fp };
+	int n = rtp_unwind(&w, pcs, RTP_MAX_FRAMES, 0);
+	if (!gi->is_main)
+		n = add_start(gi->startpc, s->r->entry_lo, s->r->entry_hi, pcs, n);
+	if (s->each)
+		record(s, gi, pcs, n);
+	else
+		count(s, gi, pcs, n);
+}
+
+static void
+walk(void *arg)
+{
+	rtp_runtime()->for_each_goroutine(add_goroutine, arg);
+}
+
+struct rtp_region *
+rtp_goroutine_snapshot(bool each)
+{
+	const struct rt_introspect *rt = rtp_runtime();
+	struct snapshot s = { .r = rt && rt->started() ? new_snapshot() : NULL, .each = each };
+	struct timespec ts;
+	if (!s.r)
+		return NULL;
+	clock_gettime(CLOCK_MONOTONIC, &ts); // the clock of rt_nanotime
+	s.now = ts.tv_sec * 1000000000ll + ts.tv_nsec;
+	rt->visit(walk, &s);
+	return s.r;
+}
+
+struct rtp_region *
+rtp_threadcreate_snapshot(void)
+{
+	const struct rt_introspect *rt = rtp_runtime();
+	struct rtp_region *r = new_snapshot();
+	if (!r)
+		return NULL;
+	struct rtp_bucket *b = rtp_bucket(r, RTP_THREADCREATE, 0, NULL, 0);
+	if (b)
+		rtp_add(&b->v[RTP_COUNT], (uint64_t)(rt && rt->started() ? rt->num_threads() : 1));
+	return r;
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The runtime's hooks, each passed on to the source that counts it.
+#include "core/rtlink.h"
+#include "core/thread.h"
+#include "sources/cpu.h"
+#include "sources/emit.h"
+#include "sources/sources.h"
+
+static void *
+malloc_sampled(void *obj, size_t size)
+{
+	(void)obj;
+	void *token = rtp_heap_sampled(size, 1);
+	__asm__ volatile("" : "+r"(token)); // no tail call: the frames to skip are counted
+	return token;
+}
+
+static void
+block_event(int64_t ticks, int skip)
+{
+	rtp_block_event(ticks, rt_load(rtp_runtime()->block_profile_rate), skip + 1);
+	__asm__ volatile("" ::: "memory"); // no tail call: the frames to skip are counted
+}
+
+static void
+mutex_event(int64_t ticks, int skip)
+{
+	rtp_mutex_event(ticks, rt_load(rtp_runtime()->mutex_profile_fraction), skip + 1);
+	__asm__ volatile("" ::: "memory");
+}
+
+static void
+thread_start(struct m *mp)
+{
+	(void)mp;
+	rtp_cpu_thread_start();
+}
+
+static void
+thread_exit(struct m *mp)
+{
+	(void)mp;
+	rtp_cpu_thread_exit();
+}
+
+static void
+app_returned(void)
+{
+	rtp_env_finish(true);
+}
+
+static const struct rt_hooks hooks = {
+	.malloc_sampled = malloc_sampled,
+	.malloc_freed = rtp_heap_freed,
+	.heap_mark_terminated = rtp_heap_mark_terminated,
+	.heap_swept = rtp_heap_swept,
+	.block_event = block_event,
+	.mutex_event = mutex_event,
+	.thread_start = thread_start,
+	.thread_exit = thread_exit,
+	.app_returned = app_returned,
+};
+
+void
+rtp_hooks_install(void)
+{
+	const struct rt_introspect *rt = rtp_runtime();
+	struct rtp_region *r = rt ? rtp_main() : NULL;
+	if (!r)
+		return;
+	r->entry_lo = rt->entry_lo;
+	r->entry_hi = rt->entry_hi;
+	rt->set_hooks(&hooks);
+	atomic_fetch_or(rt->hook_flags, RT_HOOK_THREAD | RT_HOOK_HEAP);
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The profiler's own threads, and the one that is always there while something is sampled: ten times a
+// second it folds rings into buckets, answers handlers' questions about stacks,
+// and follows libraries and threads that come and go.
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/rtlink.h"
+#include "sources/cpu.h"
+
+#define MAX_OWN 16
+#define STACK_SIZE ((size_t)256 << 10)
+
+static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
+static bool running;
+static _Atomic int own_tids[MAX_OWN]; // 0 free
+static _Thread_local bool own __attribute__((tls_model("initial-exec")));
+
+// ---- the profiler's own threads ----
+
+bool
+rtp_is_own_tid(int tid)
+{
+	for (size_t i = 0; i < MAX_OWN; i++)
+		if (rt_load(&own_tids[i]) == tid)
+			return true;
+	return false;
+}
+
+bool
+rtp_is_own_thread(void)
+{
+	return own;
+}
+
+struct own_start {
+	void *(*fn)(void *arg);
+	void *arg;
+	const char *name;
+	_Atomic uint32_t known;
+};
+
+static void
+enlist(void)
+{
+	const struct rt_introspect *rt = rtp_runtime();
+	if (rt)
+		atomic_fetch_add(rt->own_threads, 1); // it never sends: a deadlock is still seen
+	own = true;
+	int tid = (int)syscall(SYS_gettid);
+	for (size_t i = 0; i < MAX_OWN; i++) {
+		int free_slot = 0;
+		if (atomic_compare_exchange_strong(&own_tids[i], &free_slot, tid))
+			return;
+	}
+}
+
+static void *
+own_main(void *arg)
+{
+	struct own_start *s = arg;
+	void *(*fn)(void *) = s->fn;
+	void *fn_arg = s->arg;
+	prctl(PR_SET_NAME, s->name);
+	enlist();
+	rt_store_release(&s->known, 1); // s is gone from here on
+	return fn(fn_arg);
+}
+
+// With all signals blocked, and not through our own pthread_create: it samples nobody and is nobody's
+// sample. Comes back when everybody can tell it from the program's threads.
+bool
+rtp_spawn(const char *name, void *(*fn)(void *arg), void *arg)
+{
+	struct own_start s = { fn, arg, name, 0 };
+	sigset_t all, old;
+	pthread_attr_t a;
+	pthread_t th;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_init(&a);
+	pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&a, STACK_SIZE);
+	bool ok = rtp_real_pthread_create(&th, &a, own_main, &s) == 0;
+	while (ok && !rt_load_acquire(&s.known))
+		sched_yield();
+	pthread_attr_destroy(&a);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return ok;
+}
+
+// ---- the reader ----
+
+static void *
+reader(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+		rtp_cpu_tick();
+	}
+	return NULL;
+}
+
+bool
+rtp_reader_start(void)
+{
+	pthread_mutex_lock(&starting);
+	if (!running)
+		running = rtp_spawn("gort-profiler", reader, NULL);
+	bool ok = running;
+	pthread_mutex_unlock(&starting);
+	return ok;
+}
+
+void
+rtp_reader_forked(void)
+{
+	pthread_mutex_init(&starting, NULL);
+	running = false;
+	for (size_t i = 0; i < MAX_OWN; i++)
+		rt_store(&own_tids[i], 0);
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Heap, block, mutex and goroutine profiles: what feeds their buckets.
+#pragma once
+
+#include "core/region.h"
+
+// ---- heap (sources/heap.c) ----
+// With a collector, allocations and frees become visible together, cycle by cycle: an object and its
+// death are told at different times, and a profile in between would show garbage as live.
+
+// A sampled object; the token comes back in rtp_heap_freed. NULL: not recorded.
+void *rtp_heap_sampled(size_t size, int skip);
+void rtp_heap_freed(void *token, size_t size);
+void rtp_heap_mark_terminated(void);
+void rtp_heap_swept(void);
+
+// ---- locks (sources/lock.c) ----
+// An event that cost c ticks. block: kept with probability min(1, c / rate). mutex: one in fraction.
+void rtp_block_event(int64_t ticks, int64_t rate, int skip);
+void rtp_mutex_event(int64_t ticks, int64_t fraction, int skip);
+
+// ---- goroutines (sources/goroutine.c) ----
+// A region of its own holding one bucket a distinct stack, or, when each, one struct rtp_goroutine a
+// goroutine; NULL without a runtime or memory. Free it. Any thread.
+struct rtp_region *rtp_goroutine_snapshot(bool each);
+// One bucket without a stack: the number of threads.
+struct rtp_region *rtp_threadcreate_snapshot(void);
+
+// ---- custom profiles (sources/custom.c) ----
+// The region of the custom profile of this name; NULL: there is none. Profiles are for ever.
+struct rtp_region *rtp_custom_region(const char *name);
+// Fills in names and numbers of values; returns how many, at most max.
+int rtp_custom_names(const char **names, int64_t *counts, int max);
+void rtp_custom_forked(void);
+
+// ---- the runtime's hooks (sources/hooks.c) ----
+void rtp_hooks_install(void);

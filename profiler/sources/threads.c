@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Threads announce themselves: pthread_create is ours in a program that links or preloads the
+// profiler, so a thread has its slot, stack bounds and timer before its function runs. Its end is seen
+// by a key's destructor, which also runs for pthread_exit and cancellation.
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include <gort/base.h>
+
+#include "sources/cpu.h"
+
+typedef int create_fn(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+static bool have_key;
+static create_fn *real;
+
+struct start {
+	void *(*fn)(void *);
+	void *arg;
+};
+
+static void
+at_exit(void *arg)
+{
+	(void)arg;
+	rtp_cpu_thread_exit();
+}
+
+static void
+resolve(void)
+{
+	*(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
+	have_key = pthread_key_create(&key, at_exit) == 0;
+}
+
+int
+rtp_real_pthread_create(pthread_t *th, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+	pthread_once(&once, resolve);
+	return real ? real(th, attr, fn, arg) : EAGAIN;
+}
+
+// Ends in a jump where the compiler optimises, so that stacks do not show it.
+static void *
+thread_main(void *arg)
+{
+	struct start s = *(struct start *)arg;
+	free(arg);
+	if (have_key)
+		pthread_setspecific(key, &key);
+	rtp_cpu_thread_start();
+	return s.fn(s.arg);
+}
+
+GORT_API int
+pthread_create(pthread_t *restrict th, const pthread_attr_t *restrict attr, void *(*fn)(void *),
+	       void *restrict arg)
+{
+	struct start *s = malloc(sizeof(*s));
+	if (!s)
+		return EAGAIN;
+	*s = (struct start){ fn, arg };
+	int rc = rtp_real_pthread_create(th, attr, thread_main, s);
+	if (rc != 0)
+		free(s);
+	return rc;
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Walks a stack from registers. Reads memory only inside stack bounds that were known beforehand, so
+// corrupt frames end the walk, never the process. No lock, no allocation, no system call: fit for a
+// signal handler. Rows first (unwind/rows.h), then validated frame pointers, else it stops.
+#pragma once
+
+#include "core/region.h"
+#include "regs.h"
+
+struct rtp_walk {
+	struct rtp_regs r;
+	bool exact;         // r.pc is the interrupted instruction, not a return address
+	uintptr_t lo, hi;   // readable stack around r.sp; lo == hi: unknown, the stack is its leaf
+	// Bounds of the stack that holds sp, when the walk leaves [lo, hi) (signal stacks, system
+	// stacks). NULL: it ends there.
+	bool (*stack_of)(uintptr_t sp, uintptr_t *lo, uintptr_t *hi, void *arg);
+	void *arg;
+	bool truncated;     // out: there was more
+	bool no_rows;       // frame pointers only (tests)
+};
+
+// Fills pcs, leaf first, as pprof wants addresses: the leaf's exact pc, then return addresses - 1.
+// skip leaves out that many innermost frames. Returns how many, at most max; a stack cut short by max
+// ends in RTP_PC_TRUNCATED.
+int rtp_unwind(struct rtp_walk *w, uintptr_t *pcs, int max, int skip);
+
+// Called when an object is gone: cached rules may be of its code.
+void rtp_rules_forget(void);

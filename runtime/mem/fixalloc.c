@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "mem/fixalloc.h"
+
+#include <string.h>
+
+#include "os/os.h"
+
+#define CHUNK_BYTES ((size_t)16 << 10)
+
+void
+rt_fixalloc_init(struct fixalloc *f, size_t size, _Atomic uint64_t *stat)
+{
+	*f = (struct fixalloc){.size = rt_round_up(size, (size_t)16), .stat = stat};
+}
+
+void *
+rt_fixalloc_alloc(struct fixalloc *f)
+{
+	void *p = f->list;
+	if (p) {
+		f->list = *(void **)p;
+		memset(p, 0, f->size);
+	} else {
+		if (f->nchunk < f->size) {
+			f->nchunk = rt_max(CHUNK_BYTES, f->size);
+			f->chunk = rt_persistent_alloc(f->nchunk, 64, f->stat);
+		}
+		p = f->chunk;
+		f->chunk += f->size;
+		f->nchunk -= f->size;
+	}
+	atomic_fetch_add_explicit(&f->inuse, f->size, memory_order_relaxed);
+	return p;
+}
+
+void
+rt_fixalloc_free(struct fixalloc *f, void *p)
+{
+	*(void **)p = f->list;
+	f->list = p;
+	atomic_fetch_sub_explicit(&f->inuse, f->size, memory_order_relaxed);
+}

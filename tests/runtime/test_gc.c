@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the collector says about itself, against independent measurements; and what it tells a profiler.
+#include "on_gort.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <regex.h>
+#include <time.h>
+
+#include <gort/mem.h>
+#include <gort/time.h>
+
+#include "debug/env.h"
+#include "debug/hooks.h"
+#include "gc/gc.h"
+#include "mem/malloc.h"
+#include "sched/proc.h"
+
+TestSuite(gc, .timeout = 60);
+
+Test(gc, times_are_printed_as_go_does)
+{
+	// formats.md 1.2.
+	static const struct {
+		int64_t ns;
+		const char *text;
+	} want[] = {{0, "0"}, {999, "0"}, {1000, "0.001"}, {99999, "0.099"}, {100000, "0.10"},
+		    {123456, "0.12"}, {999999, "0.99"}, {1000000, "1.0"}, {9999999, "9.9"},
+		    {10000000, "10"}, {123456789, "123"}};
+	char buf[24];
+	for (size_t i = 0; i < rt_nelem(want); i++)
+		cr_assert_str_eq(rt_msfmt(buf, want[i].ns), want[i].text);
+}
+
+// ---- gctrace ----
+
+static char captured[1 << 20];
+
+// Runs fn with fd 2 in a file; its text is in captured.
+static void
+capture(void (*fn)(void))
+{
+	char name[] = "/tmp/gort-test-XXXXXX";
+	int fd = mkstemp(name), old = dup(2);
+	CHECK(fd >= 0 && old >= 0);
+	unlink(name);
+	dup2(fd, 2);
+	fn();
+	dup2(old, 2);
+	ssize_t n = pread(fd, captured, sizeof captured - 1, 0);
+	CHECK(n >= 0);
+	captured[n] = 0;
+	close(fd);
+	close(old);
+}
+
+#define GCLINE                                                                                     \
+	"^gc ([0-9]+) @([0-9]+\\.[0-9]{3})s ([0-9]+)%: ([0-9.]+)\\+([0-9.]+)\\+([0-9.]+) ms clock, "    \
+	"([0-9.]+)\\+([0-9.]+)/([0-9.]+)/([0-9.]+)\\+([0-9.]+) ms cpu, "                               \
+	"([0-9]+)->([0-9]+)->([0-9]+) MB, ([0-9]+) MB goal, ([0-9]+) MB stacks, ([0-9]+) MB globals, " \
+	"([0-9]+) P( \\(forced\\))?\n$"
+enum { N = 1, AT, PCT, C1, C2, C3, P1, ASSIST, DEDICATED, IDLE, P3, H0, H1, H2, GOAL, STACKS, GLOBALS, PROCS, FORCED, FIELDS };
+
+static double field[FIELDS];
+
+static void
+parse_line(void)
+{
+	regex_t re;
+	regmatch_t m[FIELDS];
+	CHECK_EQ(regcomp(&re, GCLINE, REG_EXTENDED), 0);
+	if (regexec(&re, captured, FIELDS, m, 0) != 0) {
+		fprintf(stderr, "no gctrace line: %s", captured);
+		exit(1);
+	}
+	for (int i = 1; i < FORCED; i++)
+		field[i] = strtod(captured + m[i].rm_so, NULL);
+	field[FORCED] = m[FORCED].rm_so >= 0;
+	regfree(&re);
+}
+
+static double
+cpu_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static double clock_ms, used_ms;
+
+static void
+timed_gc(void)
+{
+	double c = cpu_ms();
+	int64_t t = gort_nanotime();
+	gort_gc();
+	clock_ms = (double)(gort_nanotime() - t) / 1e6;
+	used_ms = cpu_ms() - c;
+}
+
+struct cell {
+	struct cell *next;
+	long pad[7];
+};
+static struct cell *cells;
+
+GORT_TEST(gc, each_gctrace_field_agrees_with_an_independent_measurement)
+{
+	static volatile char big[3 << 20]; // scanned: counts as globals
+	for (int i = 0; i < 500000; i++) {
+		struct cell *c = gort_new(struct cell);
+		gort_set(&c->next, cells);
+		cells = c;
+	}
+	static void *garbage;
+	garbage = gort_new_bytes(10 << 20);
+	gort_gc();
+	garbage = gort_new_bytes(20 << 20);
+	gort_mem_stats before, after;
+	gort_read_mem_stats(&before);
+	double at = (double)(gort_nanotime() - rt_gc.init_ns) / 1e9;
+	rt_debug.gctrace = 1;
+	garbage = NULL;
+	capture(timed_gc);
+	rt_debug.gctrace = 0;
+	gort_read_mem_stats(&after);
+	parse_line();
+	CHECK_EQ(field[N], after.num_gc);
+	CHECK(field[AT] >= at - 0.001 && field[AT] < at + 0.5);
+	CHECK((int)(after.gc_cpu_fraction * 100) >= (int)field[PCT] - 1);
+	double sum = field[C1] + field[C2] + field[C3];
+	double pause = (double)after.pause_ns[(after.num_gc + 255) % 256] / 1e6;
+	CHECK(sum <= clock_ms * 1.01 + 0.01);   // the call saw at least what the line claims
+	CHECK(sum >= pause * 0.8 && sum <= pause * 1.01 + 0.01); // two significant digits, truncated
+	CHECK_EQ(after.pause_total_ns - before.pause_total_ns, after.pause_ns[(after.num_gc + 255) % 256]);
+	CHECK(field[DEDICATED] > 0.5 && field[DEDICATED] <= used_ms * 1.01 + 0.01);
+	CHECK_EQ(field[ASSIST], 0);
+	CHECK_EQ(field[IDLE], 0);
+	CHECK(field[H0] >= before.heap_alloc >> 20 && field[H0] <= (before.heap_alloc >> 20) + 1);
+	CHECK(field[H2] >= 500000ull * 64 >> 20 && field[H2] <= (500000ull * 64 >> 20) + 2);
+	CHECK_EQ(field[GOAL], before.next_gc >> 20);
+	CHECK(field[GLOBALS] >= 3 && field[GLOBALS] < 6);
+	CHECK_EQ(field[PROCS], gomaxprocs);
+	CHECK_EQ(field[FORCED], 1);
+	CHECK(big[0] == 0 && garbage == NULL);
+}
+
+static void
+allocate_a_lot(void)
+{
+	for (int i = 0; i < 100; i++)
+		memset(gort_new_bytes(1 << 20), 1, 1 << 20);
+}
+
+GORT_TEST(gc, an_automatic_cycle_is_not_marked_forced_and_keeps_to_the_goal)
+{
+	rt_debug.gctrace = 1;
+	capture(allocate_a_lot);
+	rt_debug.gctrace = 0;
+	int lines = 0;
+	for (char *p = captured; (p = strstr(p, "MB goal")); p++)
+		lines++;
+	CHECK(lines >= 10 && lines <= 34); // 4 MiB goal and more, by the bytes of globals
+	CHECK(!strstr(captured, "forced"));
+}
+
+GORT_TEST(gc, gogc_off_never_collects_by_itself)
+{
+	gort_set_gc_percent(-1);
+	allocate_a_lot();
+	gort_mem_stats s;
+	gort_read_mem_stats(&s);
+	CHECK_EQ(s.num_gc, 0);
+	gort_gc();
+	gort_gc_stats g;
+	gort_read_gc_stats(&g);
+	CHECK_EQ(g.num_gc, 1);
+	CHECK_EQ(g.npause, 1);
+	CHECK_EQ(g.pause_quantiles[0], g.pause[0]);
+	CHECK_EQ(g.pause_quantiles[4], g.pause[0]);
+}
+
+static void
+free_memory(void)
+{
+	gort_free_os_memory();
+}
+
+GORT_TEST(gc, scavenger_lines_have_gos_forms_and_add_up)
+{
+	allocate_a_lot();
+	gort_gc();
+	rt_debug.scavtrace = rt_debug.scvg = 1;
+	capture(free_memory);
+	rt_debug.scavtrace = rt_debug.scvg = 0;
+	long bg, eager, now, util;
+	char *line = strstr(captured, "(forced)");
+	CHECK(line);
+	while (line > captured && line[-1] != '\n')
+		line--;
+	CHECK_EQ(sscanf(line, "scav %ld KiB work (bg), %ld KiB work (eager), %ld KiB now, %ld%% util (forced)",
+			&bg, &eager, &now, &util), 4);
+	gort_mem_stats s;
+	gort_read_mem_stats(&s);
+	CHECK_EQ(now, s.heap_released >> 10);
+	CHECK(eager > 0 && util >= 0 && util <= 100);
+	long inuse, idle, sys, released, consumed, kb;
+	char *scvg = strstr(line, "scvg: ");
+	CHECK(scvg);
+	CHECK_EQ(sscanf(scvg, "scvg: %ld KB released", &kb), 1);
+	scvg = strstr(scvg, "scvg: inuse");
+	CHECK(scvg);
+	CHECK_EQ(sscanf(scvg, "scvg: inuse: %ld, idle: %ld, sys: %ld, released: %ld, consumed: %ld (MB)",
+			&inuse, &idle, &sys, &released, &consumed), 5);
+	CHECK_EQ(sys, s.heap_sys >> 20);
+	CHECK_EQ(released, s.heap_released >> 20);
+	CHECK_EQ(consumed, (s.heap_sys - s.heap_released) >> 20);
+}
+
+// ---- what a profiler hears ----
+
+static long tokens, sampled, freed, sampled_bytes, freed_bytes, terminated, swept;
+
+static void *
+on_sampled(void *obj, size_t size)
+{
+	sampled++;
+	sampled_bytes += (long)size;
+	return (void *)(uintptr_t)++tokens;
+}
+
+static void
+on_freed(void *token, size_t size)
+{
+	__atomic_fetch_add(&freed, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&freed_bytes, (long)size, __ATOMIC_RELAXED);
+	if (!token || (long)(uintptr_t)token > tokens)
+		abort();
+}
+
+static void
+on_terminated(void)
+{
+	terminated++;
+}
+
+static void
+on_swept(void)
+{
+	swept++;
+}
+
+static const struct rt_hooks hooks = {
+	.malloc_sampled = on_sampled,
+	.malloc_freed = on_freed,
+	.heap_mark_terminated = on_terminated,
+	.heap_swept = on_swept,
+};
+
+static __attribute__((noinline)) void
+allocate_sampled(int n, size_t size)
+{
+	for (int i = 0; i < n; i++)
+		gort_new_bytes(size);
+}
+
+GORT_TEST(gc, rate_one_samples_every_object_and_reports_each_death_once)
+{
+	rt_store(&rt_mem_profile_rate, 1);
+	rt_set_hooks(&hooks);
+	atomic_fetch_or(&rt_hook_flags, RT_HOOK_HEAP);
+	allocate_sampled(2000, 1000); // takes the new rate at the latest with the next span
+	gort_gc();
+	sampled = sampled_bytes = freed = freed_bytes = 0;
+	long t = terminated, s = swept;
+	allocate_sampled(500, 1000);
+	allocate_sampled(10, 100000);
+	CHECK_EQ(sampled, 510);
+	CHECK_EQ(sampled_bytes, 500 * 1024 + 10 * 106496);
+	gort_gc();
+	gort_gc();
+	CHECK_EQ(terminated - t, 2);
+	CHECK_EQ(swept - s, 2);
+	CHECK(freed >= 505); // a stale word may hold a few
+	atomic_fetch_and(&rt_hook_flags, ~RT_HOOK_HEAP);
+}
+
+GORT_TEST(gc, samples_are_a_poisson_process_over_bytes)
+{
+	rt_set_hooks(&hooks);
+	atomic_fetch_or(&rt_hook_flags, RT_HOOK_HEAP);
+	rt_store(&rt_mem_profile_rate, 4096);
+	allocate_sampled(100, 8000);
+	sampled = 0;
+	allocate_sampled(200000, 1024);
+	double want = 200000 * (1 - exp(-1024.0 / 4096)); // at most one sample an object
+	CHECK(sampled > want * 0.97 && sampled < want * 1.03);
+	atomic_fetch_and(&rt_hook_flags, ~RT_HOOK_HEAP);
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// runtime/sched/runq.c alone: no runtime is started, Gs are just memory.
+#include <criterion/criterion.h>
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sched/sched.h"
+
+static struct p *
+new_p(void)
+{
+	struct p *pp = aligned_alloc(_Alignof(struct p), sizeof *pp);
+	memset(pp, 0, sizeof *pp);
+	return pp;
+}
+
+static struct g *gs;
+
+static void
+setup(void)
+{
+	gs = calloc(2048, sizeof *gs);
+	gomaxprocs = 2;
+}
+
+TestSuite(runq, .init = setup, .timeout = 20);
+
+Test(runq, first_in_first_out)
+{
+	struct p *pp = new_p();
+	bool inherit;
+	for (int i = 0; i < 200; i++)
+		rt_runqput(pp, &gs[i], false);
+	cr_assert_eq(rt_runqsize(pp), 200);
+	for (int i = 0; i < 200; i++) {
+		cr_assert_eq(rt_runqget(pp, &inherit), &gs[i]);
+		cr_assert_not(inherit);
+	}
+	cr_assert_null(rt_runqget(pp, &inherit));
+	cr_assert(rt_runqempty(pp));
+}
+
+Test(runq, runnext_comes_first_and_its_predecessor_goes_to_the_tail)
+{
+	struct p *pp = new_p();
+	bool inherit;
+	rt_runqput(pp, &gs[0], false);
+	rt_runqput(pp, &gs[1], true);
+	rt_runqput(pp, &gs[2], true);
+	cr_assert_eq(rt_runqget(pp, &inherit), &gs[2]);
+	cr_assert(inherit);
+	cr_assert_eq(rt_runqget(pp, &inherit), &gs[0]);
+	cr_assert_not(inherit);
+	cr_assert_eq(rt_runqget(pp, &inherit), &gs[1]);
+}
+
+Test(runq, a_full_ring_gives_half_and_the_new_one_to_the_global_queue)
+{
+	struct p *pp = new_p();
+	for (unsigned i = 0; i < RUNQ_LEN; i++)
+		rt_runqput(pp, &gs[i], false);
+	cr_assert_eq(rt_load(&sched.runqsize), 0);
+	rt_runqput(pp, &gs[RUNQ_LEN], false);
+	cr_assert_eq(rt_load(&sched.runqsize), (int)RUNQ_LEN / 2 + 1);
+	cr_assert_eq(rt_runqsize(pp), RUNQ_LEN / 2);
+	// The oldest went, in order, with the newest behind them.
+	struct p *other = new_p();
+	for (unsigned i = 0; i < RUNQ_LEN / 2; i++)
+		cr_assert_eq(rt_globrunqget_locked(other, 1), &gs[i]);
+	cr_assert_eq(rt_globrunqget_locked(other, 1), &gs[RUNQ_LEN]);
+	cr_assert_null(rt_globrunqget_locked(other, 1));
+}
+
+Test(runq, a_share_of_the_global_queue_is_taken_at_once)
+{
+	struct p *pp = new_p();
+	for (int i = 0; i < 100; i++)
+		rt_globrunqput_locked(&gs[i]);
+	cr_assert_eq(rt_globrunqget_locked(pp, 0), &gs[0]);
+	cr_assert_eq(rt_runqsize(pp), 100 / gomaxprocs); // size/gomaxprocs + 1, one of them returned
+	cr_assert_eq(rt_load(&sched.runqsize), 100 - 100 / gomaxprocs - 1);
+}
+
+Test(runq, a_thief_takes_half_rounded_up)
+{
+	struct p *from = new_p(), *pp = new_p();
+	for (int i = 0; i < 9; i++)
+		rt_runqput(from, &gs[i], false);
+	cr_assert_eq(rt_runqsteal(pp, from, false), &gs[4]);
+	cr_assert_eq(rt_runqsize(pp), 4);
+	cr_assert_eq(rt_runqsize(from), 4);
+}
+
+// One owner puts and gets, two thieves steal: every G is seen exactly once.
+#define MANY 2000000
+static _Atomic uint32_t *seen;
+static struct p *shared;
+static _Atomic bool finished;
+
+static void
+mark_seen(struct g *gp)
+{
+	atomic_fetch_add(&seen[gp->goid], 1);
+}
+
+static void *
+thief(void *arg)
+{
+	struct p *pp = arg;
+	bool inherit, last = false;
+	for (;;) {
+		struct g *gp = rt_runqsteal(pp, shared, false);
+		if (gp)
+			mark_seen(gp);
+		for (struct g *x; (x = rt_runqget(pp, &inherit));)
+			mark_seen(x);
+		if (last && !gp)
+			return NULL;
+		last = atomic_load(&finished);
+	}
+}
+
+Test(runq, nothing_is_lost_or_doubled_between_owner_and_thieves)
+{
+	struct g *many = calloc(MANY, sizeof *many);
+	seen = calloc(MANY, sizeof *seen);
+	shared = new_p();
+	pthread_t t[2];
+	for (int i = 0; i < 2; i++)
+		pthread_create(&t[i], NULL, thief, new_p());
+	bool inherit;
+	for (int i = 0; i < MANY; i++) {
+		many[i].goid = (uint64_t)i;
+		rt_runqput(shared, &many[i], i % 5 == 0);
+		if (i % 3 == 0) {
+			struct g *gp = rt_runqget(shared, &inherit);
+			if (gp)
+				mark_seen(gp);
+		}
+	}
+	for (struct g *gp; (gp = rt_runqget(shared, &inherit));)
+		mark_seen(gp);
+	atomic_store(&finished, true);
+	for (int i = 0; i < 2; i++)
+		pthread_join(t[i], NULL);
+	for (struct g *gp; (gp = rt_globrunqget_locked(shared, 1));)
+		mark_seen(gp);
+	for (int i = 0; i < MANY; i++)
+		cr_assert_eq(seen[i], 1, "G %d seen %u times", i, seen[i]);
+}

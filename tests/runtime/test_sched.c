@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// runtime/sched through its public interface.
+#include "on_gort.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <gort/sched.h>
+#include <gort/time.h>
+
+#include "base/base.h"
+
+static atomic_long n;
+
+static void
+wait_for(long want)
+{
+	while (atomic_load(&n) != want)
+		gort_sleep(50 * GORT_MICROSECOND);
+}
+
+static void
+one(void)
+{
+	atomic_fetch_add(&n, 1);
+}
+
+// ---- gort_go ----
+
+static void
+kinds(char c, bool b, short s, long l, const char *p, unsigned u)
+{
+	CHECK(c == 'x' && b && s == -7 && l == INT64_MIN && strcmp(p, "text") == 0 && u == 4000000000u);
+	one();
+}
+
+static void
+floats(float f, double d, float g, double e, int i)
+{
+	CHECK(f == 1.5f && d == 2.5 && g == 3.5f && e == 4.5 && i == 9);
+	one();
+}
+
+static int
+variadic(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	CHECK(va_arg(ap, int) == 3 && va_arg(ap, double) == 0.25 && va_arg(ap, long) == 12);
+	va_end(ap);
+	one();
+	return 1;
+}
+
+GORT_TEST(go, arguments_of_every_kind_arrive)
+{
+	gort_go(kinds, 'x', 2 > 1, -7, INT64_MIN, "text", 4000000000u);
+	gort_go(floats, 1.5, 2.5f, 3.5, 4.5f, 9L); // converted as by a call
+	gort_go(variadic, "fmt", 3, 0.25, 12l);
+	void (*pointer)(void) = one;
+	gort_go(pointer);
+	gort_go(*pointer);
+	wait_for(5);
+}
+
+static int evaluations;
+
+static int
+evaluate(int v)
+{
+	evaluations++;
+	gort_go(one); // an argument may itself start one
+	return v;
+}
+
+static void
+pair(int a, int b)
+{
+	CHECK(a == 1 && b == 2);
+	one();
+}
+
+GORT_TEST(go, arguments_are_evaluated_once)
+{
+	gort_go(pair, evaluate(1), evaluate(2));
+	wait_for(3);
+	CHECK_EQ(evaluations, 2);
+}
+
+static void
+deep(int levels)
+{
+	volatile char pad[1024];
+	pad[0] = 1;
+	if (levels > 0)
+		deep(levels - 1);
+	else
+		one();
+	pad[1023] = pad[0];
+}
+
+GORT_TEST(go, a_stack_of_any_size_can_be_asked_for)
+{
+	gort_go(deep, 150);
+	gort_go_stack((size_t)8 << 20, deep, 7000);
+	wait_for(2);
+}
+
+GORT_TEST(go, ended_goroutines_are_reused)
+{
+	for (int i = 0; i < 100000; i++) {
+		gort_go(one);
+		if (i % 10 == 9)
+			wait_for(i + 1);
+	}
+	CHECK_EQ(gort_num_goroutine(), 1);
+}
+
+// ---- ends ----
+
+static char order[8];
+static int at;
+
+static void
+note_exit(void *arg)
+{
+	order[at++] = *(const char *)arg;
+	one();
+}
+
+static void
+with_exits(int use_goexit)
+{
+	gort_on_exit(note_exit, "a");
+	gort_on_exit(note_exit, "b");
+	if (use_goexit)
+		gort_goexit();
+}
+
+GORT_TEST(go, exit_functions_run_last_first_after_return_and_goexit)
+{
+	gort_go(with_exits, 0);
+	wait_for(2);
+	gort_go(with_exits, 1);
+	wait_for(4);
+	CHECK(strcmp(order, "baba") == 0);
+}
+
+GORT_DEATH_TEST(deadlock, a_main_that_waits_for_ever_is_one,
+		"fatal error: no goroutines (main called runtime.Goexit) - deadlock!")
+{
+	gort_go(one);
+	gort_goexit();
+}
+
+GORT_DEATH_TEST(go, nil_function_panics, "panic: go of nil func value")
+{
+	void (*volatile none)(void) = NULL;
+	gort_go(none);
+}
+
+#if !RT_ASAN // which reports faults itself
+static void
+overflow(void)
+{
+	deep(1 << 20);
+}
+
+GORT_DEATH_TEST(stack, overflow_is_reported, "runtime: goroutine stack exceeds 196608-byte limit")
+{
+	unsetenv("GORT_STACK");
+	gort_go(overflow);
+	gort_sleep(GORT_SECOND);
+}
+
+GORT_DEATH_TEST(fault, nil_dereference_is_gos_panic,
+		"panic: runtime error: invalid memory address or nil pointer dereference")
+{
+	*(volatile int *volatile)NULL = 1;
+}
+#endif
+
+// ---- time ----
+
+GORT_TEST(sleep, lasts_at_least_as_long_as_asked)
+{
+	for (int64_t ns = 1; ns < 20 * GORT_MILLISECOND; ns = ns * 3 + 1) {
+		int64_t t = gort_nanotime();
+		gort_sleep(ns);
+		CHECK(gort_nanotime() - t >= ns);
+	}
+	gort_sleep(0);
+	gort_sleep(-5);
+}
+
+// ---- preemption and system calls ----
+
+static atomic_bool stop;
+
+static void
+loop(void)
+{
+	while (!atomic_load_explicit(&stop, memory_order_relaxed))
+		;
+	one();
+}
+
+GORT_TEST(preempt, a_loop_without_calls_does_not_starve_others)
+{
+	gort_maxprocs(1);
+	gort_go(loop);
+	gort_go(loop);
+	for (int i = 0; i < 5; i++)
+		gort_sleep(GORT_MILLISECOND);
+	atomic_store(&stop, true);
+	wait_for(2);
+}
+
+static void
+ready_pair(void)
+{
+	while (!atomic_load(&stop))
+		gort_gosched();
+	one();
+}
+
+GORT_TEST(preempt, yielding_goroutines_let_sleepers_wake)
+{
+	gort_maxprocs(1);
+	gort_go(ready_pair);
+	gort_go(ready_pair);
+	int64_t t = gort_nanotime();
+	gort_sleep(GORT_MILLISECOND);
+	CHECK(gort_nanotime() - t < GORT_SECOND);
+	atomic_store(&stop, true);
+	wait_for(2);
+}
+
+static void
+blocked_in_a_call(void)
+{
+	gort_entersyscall();
+	usleep(50000);
+	gort_exitsyscall();
+	one();
+}
+
+GORT_TEST(syscall, others_run_meanwhile)
+{
+	gort_maxprocs(1);
+	int64_t t = gort_nanotime();
+	for (int i = 0; i < 4; i++)
+		gort_go(blocked_in_a_call);
+	wait_for(4);
+	CHECK(gort_nanotime() - t < 190 * GORT_MILLISECOND);
+}
+
+static void
+raw_sleep(void)
+{
+	int64_t t = gort_nanotime();
+	usleep(60000);
+	if (!RT_ASAN) // whose own usleep is in front of ours
+		CHECK(gort_nanotime() - t >= 60 * GORT_MILLISECOND); // our signals do not cut it short
+	one();
+}
+
+GORT_TEST(syscall, an_undeclared_one_does_not_starve_others)
+{
+	gort_maxprocs(1);
+	gort_go(raw_sleep);
+	gort_gosched();
+	int64_t t = gort_nanotime();
+	gort_go(one);
+	while (atomic_load(&n) == 0)
+		gort_sleep(100);
+	CHECK(gort_nanotime() - t < 59 * GORT_MILLISECOND);
+	wait_for(2);
+}
+
+static void
+where(void *arg)
+{
+	*(uintptr_t *)arg = (uintptr_t)__builtin_frame_address(0);
+}
+
+GORT_TEST(blocking, runs_on_the_system_stack)
+{
+	uintptr_t sp = 0;
+	gort_blocking(where, &sp);
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	CHECK(sp != 0);
+	CHECK(sp > here + ((size_t)64 << 20) || sp < here - ((size_t)64 << 20));
+}
+
+static pthread_t locked_to;
+
+static void
+locked(void)
+{
+	gort_lock_os_thread();
+	pthread_t me = pthread_self();
+	for (int i = 0; i < 50; i++) {
+		gort_sleep(1000);
+		gort_gosched();
+		CHECK(pthread_equal(me, pthread_self()));
+	}
+	locked_to = me;
+	gort_unlock_os_thread();
+	one();
+}
+
+GORT_TEST(lock_os_thread, keeps_a_goroutine_on_its_thread)
+{
+	for (int i = 0; i < 4; i++)
+		gort_go(locked);
+	wait_for(4);
+}
+
+static void *
+foreign_thread(void *arg)
+{
+	(void)arg;
+	CHECK(gort_goid() == 0 || gort_goid() > 0);
+	gort_go(one);
+	gort_sleep(GORT_MILLISECOND);
+	CHECK(gort_goid() > 1);
+	gort_attach_thread();
+	gort_gosched();
+	gort_detach_thread();
+	one();
+	return NULL;
+}
+
+GORT_TEST(foreign, any_thread_may_call)
+{
+	pthread_t t[4];
+	for (int round = 1; round <= 5; round++) {
+		for (int i = 0; i < 4; i++)
+			pthread_create(&t[i], NULL, foreign_thread, NULL);
+		wait_for(round * 8);
+		for (int i = 0; i < 4; i++)
+			pthread_join(t[i], NULL);
+	}
+}
+
+// ---- the number of Ps ----
+
+GORT_TEST(maxprocs, returns_the_previous_value)
+{
+	int procs = gort_maxprocs(3);
+	CHECK(procs >= 1);
+	CHECK_EQ(gort_maxprocs(0), 3);
+	CHECK_EQ(gort_maxprocs(-1), 3);
+	CHECK_EQ(gort_maxprocs(1), 3);
+}
+
+static void
+sleeper(void)
+{
+	gort_sleep(30 * GORT_MILLISECOND);
+	one();
+}
+
+GORT_TEST(maxprocs, shrinking_keeps_goroutines_and_timers)
+{
+	gort_maxprocs(8);
+	for (int i = 0; i < 1000; i++)
+		gort_go(sleeper);
+	for (int p = 8; p >= 1; p--) {
+		gort_maxprocs(p);
+		gort_sleep(GORT_MILLISECOND);
+	}
+	wait_for(1000);
+}
+
+// ---- errno ----
+
+GORT_TEST(errno_, is_the_current_threads)
+{
+	*gort_errno_() = 42;
+	CHECK_EQ(errno, 42);
+}
+
+GORT_TEST(num_goroutine, counts_live_ones)
+{
+	CHECK_EQ(gort_num_goroutine(), 1);
+	for (int i = 0; i < 10; i++)
+		gort_go(sleeper);
+	CHECK_EQ(gort_num_goroutine(), 11);
+	wait_for(10);
+	gort_sleep(GORT_MILLISECOND);
+	CHECK_EQ(gort_num_goroutine(), 1);
+}
