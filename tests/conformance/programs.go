@@ -336,11 +336,11 @@ func filter(in, out chan int, prime int) {
 
 func sieve() {
 	c := make(chan int)
-	go func() {
+	go func(c chan int) {
 		for i := 2; ; i++ {
 			c <- i
 		}
-	}()
+	}(c)
 	for i := 0; i < 20; i++ {
 		p := <-c
 		fmt.Println(p)
