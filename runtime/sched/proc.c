@@ -457,6 +457,7 @@ newm(struct p *pp, bool spinning)
 	mp->schedlink = mfailed;
 	mfailed = mp;
 	nmfailed++;
+	rt_runqdrain_locked(pp); // nobody takes from the queue of an idle P
 	rt_pidleput_locked(pp);
 	rt_unlock(&sched.lock);
 	return false;
@@ -471,9 +472,11 @@ rt_startm(struct p *pp, bool spinning)
 	if (!pp)
 		pp = rt_pidleget_locked();
 	if (!pp) {
-		rt_unlock(&sched.lock);
+		// Before the unlock: a P that becomes idle after it must not find this spinner, which
+		// will never look, or work made then wakes nobody (tests/models/idle.pml).
 		if (spinning)
 			atomic_fetch_sub(&sched.nmspinning, 1);
+		rt_unlock(&sched.lock);
 		return;
 	}
 	struct m *mp = sched.midle;
