@@ -1,11 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "core/region.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define REGION_MIN (4u << 20)
+
+// Ready once the magic word is in place: release, so that whoever sees it sees the rest.
+static void
+make_ready(struct rtp_region *r, size_t size)
+{
+	r->size = size;
+	r->layout = sizeof(*r);
+	r->pid = getpid();
+	atomic_init(&r->used, rt_round_up(sizeof(*r), (size_t)64));
+	__atomic_store_n(&r->magic, RTP_REGION_MAGIC, __ATOMIC_RELEASE);
+}
 
 struct rtp_region *
 rtp_region_new(size_t size)
@@ -15,14 +28,108 @@ rtp_region_new(size_t size)
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (p == MAP_FAILED)
 			continue;
-		struct rtp_region *r = p;
-		r->size = size;
-		r->pid = getpid();
-		atomic_init(&r->used, rt_round_up(sizeof(*r), (size_t)64));
-		r->magic = RTP_REGION_MAGIC;
-		return r;
+		make_ready(p, size);
+		return p;
 	}
 	return NULL;
+}
+
+struct rtp_region *
+rtp_region_shared(size_t size, int *fd)
+{
+	void *p = MAP_FAILED;
+	*fd = memfd_create("gort", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (*fd < 0)
+		return NULL;
+	// Sealed against shrinking: whoever maps it must not be at its owner's mercy.
+	if (ftruncate(*fd, (off_t)size) == 0 && fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0)
+		p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, *fd, 0);
+	if (p == MAP_FAILED) {
+		close(*fd);
+		return NULL;
+	}
+	make_ready(p, size);
+	return p;
+}
+
+struct rtp_region *
+rtp_region_attach(int fd)
+{
+	struct stat st;
+	int seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fd, &st) != 0 ||
+	    (size_t)st.st_size < sizeof(struct rtp_region))
+		return NULL;
+	void *p = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	struct rtp_region *r = p;
+	if (__atomic_load_n(&r->magic, __ATOMIC_ACQUIRE) != RTP_REGION_MAGIC ||
+	    r->size != (size_t)st.st_size || r->layout != sizeof(*r)) {
+		munmap(p, (size_t)st.st_size);
+		return NULL;
+	}
+	return r;
+}
+
+// ---- is it sound? ----
+// What a dying process left may be scribbled over. Every link of a sound region stays inside, every
+// list ends, and every bucket is as long as it says.
+
+static bool
+inside(const struct rtp_region *r, uint64_t used, uint64_t off, size_t n)
+{
+	return off >= sizeof(*r) && off % 8 == 0 && off <= used && n <= used - off;
+}
+
+static bool
+string_inside(struct rtp_region *r, uint64_t used, uint64_t off)
+{
+	return off >= sizeof(*r) && off < used && memchr((char *)r + off, 0, used - off);
+}
+
+static bool
+bucket_sound(struct rtp_region *r, uint64_t used, uint64_t off, enum rtp_kind kind)
+{
+	const struct rtp_bucket *b = rtp_at(r, off);
+	if (!inside(r, used, off, sizeof(*b)) || b->kind != kind || b->nval != rtp_kind_nval(kind) ||
+	    b->npc > RTP_MAX_FRAMES || b->ordinal >= rt_load(&r->nbuckets[kind]))
+		return false;
+	if (kind != RTP_HEAP && (b->aux & RTP_AUX_THREAD) &&
+	    !string_inside(r, used, b->aux & ~RTP_AUX_THREAD))
+		return false;
+	return inside(r, used, off, sizeof(*b) + (b->nval + (size_t)b->npc) * 8);
+}
+
+static bool
+mappings_sound(struct rtp_region *r, uint64_t used)
+{
+	uint64_t n = 0;
+	for (uint64_t off = rt_load_acquire(&r->mappings); off; n++) {
+		const struct rtp_mapping *m = rtp_at(r, off);
+		if (n > used / sizeof(*m) || !inside(r, used, off, sizeof(*m)) ||
+		    !string_inside(r, used, m->path) || m->build_id_len > sizeof(m->build_id))
+			return false;
+		off = m->next;
+	}
+	return true;
+}
+
+bool
+rtp_region_sound(struct rtp_region *r)
+{
+	uint64_t used = rt_load_acquire(&r->used);
+	if (used > r->size || r->mappings_of || !mappings_sound(r, used))
+		return false;
+	for (int kind = 0; kind < RTP_KINDS; kind++) {
+		uint64_t n = 0;
+		for (uint64_t off = rt_load_acquire(&r->list[kind]); off; n++) {
+			if (n > used / sizeof(struct rtp_bucket) || !bucket_sound(r, used, off, kind))
+				return false;
+			off = ((const struct rtp_bucket *)rtp_at(r, off))->all;
+		}
+	}
+	return true;
 }
 
 void
@@ -153,4 +260,24 @@ rtp_bucket(struct rtp_region *r, enum rtp_kind kind, uint64_t aux, const uintptr
 	}
 	publish(r, fresh);
 	return fresh;
+}
+
+uint64_t
+rtp_intern(struct rtp_region *r, const char *s)
+{
+	int n = 0;
+	uint64_t head = rt_load_acquire(&r->names);
+	for (uint64_t off = head; off; n++) {
+		struct rtp_name *e = rtp_at(r, off);
+		if (strncmp(e->s, s, sizeof(e->s) - 1) == 0)
+			return rtp_off(r, e->s);
+		off = e->next;
+	}
+	struct rtp_name *fresh = n < 4096 ? rtp_alloc(r, sizeof(*fresh)) : NULL;
+	if (!fresh)
+		return 0;
+	strncpy(fresh->s, s, sizeof(fresh->s) - 1);
+	fresh->next = head;
+	rt_store_release(&r->names, rtp_off(r, fresh));
+	return rtp_off(r, fresh->s);
 }

@@ -59,7 +59,10 @@ struct rtp_mapping {
 	_Atomic uint8_t gone; // unloaded since
 };
 
-#define RTP_REGION_MAGIC 0x32544652474f5254ull
+// A label of a native thread in bucket.aux: this bit and the offset of its name.
+#define RTP_AUX_THREAD (1ull << 63)
+
+#define RTP_REGION_MAGIC 0x33544652474f5254ull
 #define RTP_HASH_SIZE 65536u
 
 struct rtp_region {
@@ -83,6 +86,15 @@ struct rtp_region {
 	_Atomic uint64_t overruns;             // timer periods that came merged into one signal
 	_Atomic uint32_t heap_cycle;           // sources/heap.c
 	_Atomic uint32_t heap_published;       // cycles published
+	// A native process under gort run: what its parent writes the files from.
+	char program[64];          // file name of the executable
+	uint32_t layout;           // sizeof this structure: both sides are of one version
+	uint32_t kinds;            // 1 << kind for each profile that is on
+	int64_t start_wall, start_mono;
+	_Atomic int64_t end_mono;  // exit handlers ran; 0: it runs, or was killed
+	_Atomic int32_t want_hz;   // gort run asks for CPU samples at this rate
+	_Atomic uint32_t evicted;  // the program took SIGPROF for itself
+	_Atomic uint64_t names;    // list of struct rtp_name: thread names
 	_Atomic uint64_t hash[RTP_HASH_SIZE];  // bucket chains
 };
 
@@ -90,6 +102,13 @@ struct rtp_region {
 // grants it. NULL when it does not. mmap, so not async-signal-safe.
 struct rtp_region *rtp_region_new(size_t size);
 void rtp_region_free(struct rtp_region *r);
+
+// The same in a memory file that another process can map; *fd is the caller's. NULL: errno says why.
+struct rtp_region *rtp_region_shared(size_t size, int *fd);
+// Another process's. NULL when it is no region of this version; fd stays the caller's.
+struct rtp_region *rtp_region_attach(int fd);
+// Whether every list of an attached region can be walked: its owner may have overwritten it.
+bool rtp_region_sound(struct rtp_region *r);
 
 // n zeroed bytes, 16-byte aligned; NULL when the region is full. Async-signal-safe.
 void *rtp_alloc(struct rtp_region *r, size_t n);
@@ -118,6 +137,13 @@ rtp_bucket_pcs(const struct rtp_bucket *b)
 {
 	return (const uint64_t *)&b->v[b->nval];
 }
+
+struct rtp_name {
+	uint64_t next;
+	char s[32];
+};
+// A copy of s in the region, one for equal strings; 0 when there is no room. Under the drain lock.
+uint64_t rtp_intern(struct rtp_region *r, const char *s);
 
 // Relaxed: counters are statistics; who needs them exact synchronises by other means.
 RT_INLINE void

@@ -2,10 +2,11 @@
 #include "encode/profile.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#include "core/math.h"
 
 // Field numbers of proto/profile.proto.
 enum {
@@ -340,8 +341,18 @@ write_label_num(struct writer *w, const char *key, int64_t num)
 }
 
 static void
+write_label_str(struct writer *w, const char *key, const char *value)
+{
+	uint32_t k = cstring_id(w, key), v = cstring_id(w, value);
+	begin(&w->sub);
+	rtp_msg_uint(&w->sub, LABEL_KEY, k);
+	rtp_msg_uint(&w->sub, LABEL_STR, v);
+	rtp_msg_bytes(&w->msg, SAMPLE_LABEL, w->sub.b, w->sub.len);
+}
+
+static void
 write_sample(struct writer *w, const uint64_t *pcs, int npc, const int64_t *values, int nvalues,
-	     int64_t bytes_label)
+	     int64_t bytes_label, uint64_t thread)
 {
 	uint64_t ids[RTP_MAX_FRAMES], v[4];
 	int n = 0;
@@ -354,6 +365,8 @@ write_sample(struct writer *w, const uint64_t *pcs, int npc, const int64_t *valu
 	rtp_msg_packed(&w->msg, SAMPLE_LOCATION, ids, (size_t)n);
 	rtp_msg_packed(&w->msg, SAMPLE_VALUE, v, (size_t)nvalues);
 	write_label_num(w, "bytes", bytes_label);
+	if (thread & RTP_AUX_THREAD)
+		write_label_str(w, "thread", rtp_at(w->r, thread & ~RTP_AUX_THREAD));
 	rtp_out_msg(w->o, PROFILE_SAMPLE, &w->msg);
 }
 
@@ -366,7 +379,7 @@ rtp_heap_unbias(int64_t n, int64_t bytes, int64_t rate, int64_t *n_out, int64_t 
 		*n_out = *bytes_out = 0;
 	} else if (rate > 1) {
 		double mean = (double)bytes / (double)n;
-		double scale = 1 / (1 - exp(-mean / (double)rate));
+		double scale = 1 / rtp_one_minus_exp(mean / (double)rate);
 		*n_out = (int64_t)((double)n * scale);
 		*bytes_out = (int64_t)((double)bytes * scale);
 	}
@@ -401,7 +414,7 @@ write_heap(struct writer *w, const struct rtp_bucket *b, const uint64_t *base)
 	}
 	rtp_heap_unbias(allocs, bytes, w->r->mem_rate, &v[0], &v[1]);
 	rtp_heap_unbias(used, used_bytes, w->r->mem_rate, &v[2], &v[3]);
-	write_sample(w, rtp_bucket_pcs(b), b->npc, v, 4, size);
+	write_sample(w, rtp_bucket_pcs(b), b->npc, v, 4, size, 0);
 }
 
 static int64_t
@@ -431,7 +444,7 @@ write_bucket(struct writer *w, const struct rtp_bucket *b)
 		v[0] = rt_max((int64_t)(d[0] >> 16), (int64_t)1);
 		v[1] = ticks_to_ns(w, d[1]);
 	}
-	write_sample(w, rtp_bucket_pcs(b), b->npc, v, kinds[b->kind].nvalues, 0);
+	write_sample(w, rtp_bucket_pcs(b), b->npc, v, kinds[b->kind].nvalues, 0, b->aux);
 }
 
 // Go's order: counts and delays descending. By heapsort, since qsort may call malloc.

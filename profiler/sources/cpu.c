@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/rtlink.h"
+#include "sources/sources.h"
 #include "unwind/modules.h"
 #include "unwind/unwind.h"
 
@@ -28,6 +30,8 @@
 static pthread_mutex_t drain_lock = PTHREAD_MUTEX_INITIALIZER;
 static int sessions;
 static _Atomic int rate; // Hz while sampling, else 0
+static bool evicted;
+_Atomic bool rtp_restart_calls;
 static nlink_t tasks_seen;
 static int ticks_to_sweep;
 
@@ -89,9 +93,12 @@ on_sigprof(int sig, siginfo_t *si, void *uc)
 	struct rtp_region *r = rtp_main_peek();
 	struct rtp_thread *t = si->si_value.sival_ptr;
 	// Ours are timer signals whose value is a slot; anything else (kill, setitimer) is dropped.
-	if (si->si_code == SI_TIMER && r && (uintptr_t)t - (uintptr_t)r < r->size &&
-	    rt_load_acquire(&t->state) == RTP_THREAD_LIVE && rt_load(&rate) != 0)
-		sample(r, t, uc, 1 + (uint64_t)(si->si_overrun > 0 ? si->si_overrun : 0));
+	if (si->si_code == SI_TIMER && r && (uintptr_t)t - (uintptr_t)r < r->size) {
+		if (rt_load_acquire(&t->state) == RTP_THREAD_LIVE && rt_load(&rate) != 0)
+			sample(r, t, uc, 1 + (uint64_t)(si->si_overrun > 0 ? si->si_overrun : 0));
+		if (rt_load(&rtp_restart_calls))
+			rtp_restart_call(uc);
+	}
 	errno = saved;
 }
 
@@ -200,12 +207,37 @@ sweep_tasks(struct rtp_region *r)
 
 // ---- the reading side; drain_lock held ----
 
+// A native thread's samples are labelled with its name, read again once a second: programs name their
+// threads after they started. Reading fails when the thread ended meanwhile; then the last name holds.
+static uint64_t
+thread_label(struct rtp_region *r, struct rtp_thread *t)
+{
+	struct timespec ts;
+	char path[64], name[32];
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	if (t->named_at && ts.tv_sec == t->named_at)
+		return rt_load(&t->labels);
+	t->named_at = ts.tv_sec;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/comm", t->tid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, name, sizeof(name) - 1) : -1;
+	if (fd >= 0)
+		close(fd);
+	if (n > 1) {
+		name[n - 1] = 0; // the newline
+		uint64_t off = rtp_intern(r, name);
+		rt_store(&t->labels, off ? off | RTP_AUX_THREAD : 0);
+	}
+	return rt_load(&t->labels);
+}
+
 static void
 fold(struct rtp_region *r, struct rtp_thread *t)
 {
 	const uint64_t *ring = rtp_at(r, rt_load_acquire(&t->ring));
 	// acquire: pairs with push's release.
 	uint32_t head = rt_load(&t->head), tail = rt_load_acquire(&t->tail);
+	uint64_t label = head != tail && rtp_native ? thread_label(r, t) : 0;
 	while (head != tail) {
 		uint64_t h[3];
 		uintptr_t pcs[RTP_CPU_FRAMES];
@@ -216,7 +248,7 @@ fold(struct rtp_region *r, struct rtp_thread *t)
 			pcs[i] = ring[(head + 3 + i) % RTP_RING_WORDS];
 		head += 3 + n;
 		rt_store_release(&t->head, head);
-		struct rtp_bucket *b = rtp_bucket(r, RTP_CPU, h[2], pcs, (int)n);
+		struct rtp_bucket *b = rtp_bucket(r, RTP_CPU, label ? label : h[2], pcs, (int)n);
 		if (!b)
 			continue;
 		rtp_add(&b->v[RTP_CPU_COUNT], h[0] >> 16);
@@ -296,6 +328,7 @@ rtp_cpu_acquire(int hz)
 		return -EAGAIN;
 	pthread_mutex_lock(&drain_lock);
 	sessions++;
+	evicted = false;
 	if (hz > rt_load(&rate)) {
 		drain_locked(r); // samples of the old rate carry their own period already
 		rt_store(&rate, hz);
@@ -313,12 +346,34 @@ rtp_cpu_release(void)
 {
 	struct rtp_region *r = rtp_main_peek();
 	pthread_mutex_lock(&drain_lock);
-	if (--sessions == 0) {
+	if (--sessions == 0 && !evicted) {
 		rtp_for_threads(t, r)
 			disarm(t);
 		drain_locked(r);
 		rt_store(&rate, 0);
 	}
+	pthread_mutex_unlock(&drain_lock);
+}
+
+bool
+rtp_cpu_active(void)
+{
+	return rt_load(&rate) != 0;
+}
+
+void
+rtp_cpu_evict(void)
+{
+	struct rtp_region *r = rtp_main_peek();
+	if (!r)
+		return;
+	pthread_mutex_lock(&drain_lock);
+	rtp_for_threads(t, r)
+		disarm(t);
+	drain_locked(r);
+	rt_store(&rate, 0);
+	rt_store(&r->evicted, 1);
+	evicted = true;
 	pthread_mutex_unlock(&drain_lock);
 }
 
@@ -344,6 +399,7 @@ rtp_cpu_forked(void)
 {
 	pthread_mutex_init(&drain_lock, NULL);
 	sessions = 0;
+	evicted = false;
 	rt_store(&rate, 0);
 	tasks_seen = 0;
 }

@@ -15,6 +15,14 @@
 int rtp_cpu_acquire(int hz);
 void rtp_cpu_release(void);
 
+// The program takes SIGPROF for itself: our timers stop for good, what was sampled stays.
+void rtp_cpu_evict(void);
+// Sampling is on.
+bool rtp_cpu_active(void);
+// Whether a call that never restarts after a handler (poll, nanosleep) is restarted when it was ours
+// that interrupted it: as long as the program has no handlers, it is not written for EINTR.
+extern _Atomic bool rtp_restart_calls;
+
 // Folds what the rings hold into buckets and frees the slots of threads that ended.
 void rtp_drain(void);
 

@@ -103,13 +103,16 @@ emit_main(struct rtp_profile_args *a, int fd)
 {
 	struct rtp_region *r = rtp_main();
 	const struct rt_introspect *rt = rtp_runtime();
-	if (!rt)
+	const struct rtp_native *native = rtp_native;
+	if (!rt && !(native && (a->kind == RTP_HEAP ? native->mem_rate != 0 : native->locks)))
 		return -ENOTSUP;
 	if (!r)
 		return -ENOMEM;
 	rtp_modules_refresh(r);
-	r->mem_rate = rt_load(rt->mem_profile_rate);
-	r->ticks_per_ns = rt->ticks_per_second() / 1e9;
+	if (rt) {
+		r->mem_rate = rt_load(rt->mem_profile_rate);
+		r->ticks_per_ns = rt->ticks_per_second() / 1e9;
+	}
 	return rtp_emit(r, a, fd);
 }
 

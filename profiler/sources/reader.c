@@ -27,6 +27,7 @@ static void *
 reader(void *arg)
 {
 	(void)arg;
+	rtp_busy = 1;
 	prctl(PR_SET_NAME, "gort-profiler");
 	const struct rt_introspect *rt = rtp_runtime();
 	if (rt)
