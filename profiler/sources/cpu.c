@@ -297,6 +297,12 @@ rtp_cpu_tick(void)
 
 // ---- start and stop ----
 
+bool
+rtp_cpu_handler_is(const struct sigaction *sa)
+{
+	return (sa->sa_flags & SA_SIGINFO) && sa->sa_sigaction == on_sigprof;
+}
+
 // SIGPROF stays ours once taken: a signal may be on its way when sampling stops.
 static int
 install(void)
@@ -305,8 +311,7 @@ install(void)
 				     .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
 	if (sigaction(SIGPROF, NULL, &old) != 0)
 		return -errno;
-	bool ours = (old.sa_flags & SA_SIGINFO) && old.sa_sigaction == on_sigprof;
-	if (!ours && old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN)
+	if (!rtp_cpu_handler_is(&old) && old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN)
 		return -EBUSY;
 	sigemptyset(&sa.sa_mask);
 	sigaddset(&sa.sa_mask, SIGURG); // the runtime's stop signal: one handler at a time

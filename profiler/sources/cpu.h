@@ -19,6 +19,9 @@ void rtp_cpu_release(void);
 void rtp_cpu_evict(void);
 // Sampling is on.
 bool rtp_cpu_active(void);
+// Whether this disposition of SIGPROF is our handler.
+struct sigaction;
+bool rtp_cpu_handler_is(const struct sigaction *sa);
 // Whether a call that never restarts after a handler (poll, nanosleep) is restarted when it was ours
 // that interrupted it: as long as the program has no handlers, it is not written for EINTR.
 extern _Atomic bool rtp_restart_calls;
@@ -39,6 +42,8 @@ void rtp_cpu_forked(void);
 // Ensures that the background thread runs. False: it could not be started.
 bool rtp_reader_start(void);
 void rtp_reader_forked(void);
+// Called by the background thread at each of its ticks, if set.
+extern void (*rtp_on_tick)(void);
 int rtp_reader_tid(void);
 
 // libc's pthread_create, past ours (sources/threads.c).

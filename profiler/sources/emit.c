@@ -135,6 +135,8 @@ rtp_emit_named(const char *name, int fd)
 	}
 	if (strcmp(name, "threadcreate") == 0) {
 		a.kind = RTP_THREADCREATE;
+		if (rtp_native && rtp_native->thread_created)
+			return rtp_emit(rtp_main_peek(), &a, fd);
 		return emit_snapshot(rtp_threadcreate_snapshot(), &a, fd);
 	}
 	return -ENOENT;

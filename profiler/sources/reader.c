@@ -15,6 +15,7 @@
 
 static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
 static bool running;
+void (*rtp_on_tick)(void);
 static _Atomic int tid;
 
 int
@@ -36,6 +37,8 @@ reader(void *arg)
 	for (;;) {
 		nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
 		rtp_cpu_tick();
+		if (rtp_on_tick)
+			rtp_on_tick();
 	}
 	return NULL;
 }

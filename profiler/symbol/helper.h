@@ -14,6 +14,10 @@ struct rtp_helper {
 	void *stack;
 };
 
+// fd, moved to a number of 100 or more where that is possible: a program may have closed 0, 1 or 2, or
+// count on the lowest numbers being free. Closes on exec. A negative fd stays as it is.
+int rtp_high_fd(int fd);
+
 // out: where the symbolized profile goes. Returns 0 or a negative errno value; ENOENT: no helper found.
 int rtp_helper_start(struct rtp_helper *h, int out);
 // Ends the input, waits. 0 when the helper wrote the profile, else a negative errno value; nothing was
