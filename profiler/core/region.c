@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/labels.h"
+
 #define REGION_MIN (4u << 20)
 
 // Ready once the magic word is in place: release, so that whoever sees it sees the rest.
@@ -89,14 +91,26 @@ string_inside(struct rtp_region *r, uint64_t used, uint64_t off)
 }
 
 static bool
+labels_sound(struct rtp_region *r, uint64_t used, uint64_t off)
+{
+	const struct rtp_labels *l = rtp_at(r, off);
+	if (!inside(r, used, off, sizeof(*l)) || l->n > RTP_MAX_LABELS ||
+	    !inside(r, used, off, sizeof(*l) + l->bytes))
+		return false;
+	uint32_t nuls = 0;
+	for (uint32_t i = 0; i < l->bytes; i++)
+		nuls += l->text[i] == 0;
+	return nuls >= 2 * l->n;
+}
+
+static bool
 bucket_sound(struct rtp_region *r, uint64_t used, uint64_t off, enum rtp_kind kind)
 {
 	const struct rtp_bucket *b = rtp_at(r, off);
 	if (!inside(r, used, off, sizeof(*b)) || b->kind != kind || b->nval != rtp_kind_nval(kind) ||
 	    b->npc > RTP_MAX_FRAMES || b->ordinal >= rt_load(&r->nbuckets[kind]))
 		return false;
-	if (kind != RTP_HEAP && (b->aux & RTP_AUX_THREAD) &&
-	    !string_inside(r, used, b->aux & ~RTP_AUX_THREAD))
+	if (kind != RTP_HEAP && b->aux && !labels_sound(r, used, b->aux))
 		return false;
 	return inside(r, used, off, sizeof(*b) + (b->nval + (size_t)b->npc) * 8);
 }
@@ -260,24 +274,4 @@ rtp_bucket(struct rtp_region *r, enum rtp_kind kind, uint64_t aux, const uintptr
 	}
 	publish(r, fresh);
 	return fresh;
-}
-
-uint64_t
-rtp_intern(struct rtp_region *r, const char *s)
-{
-	int n = 0;
-	uint64_t head = rt_load_acquire(&r->names);
-	for (uint64_t off = head; off; n++) {
-		struct rtp_name *e = rtp_at(r, off);
-		if (strncmp(e->s, s, sizeof(e->s) - 1) == 0)
-			return rtp_off(r, e->s);
-		off = e->next;
-	}
-	struct rtp_name *fresh = n < 4096 ? rtp_alloc(r, sizeof(*fresh)) : NULL;
-	if (!fresh)
-		return 0;
-	strncpy(fresh->s, s, sizeof(fresh->s) - 1);
-	fresh->next = head;
-	rt_store_release(&r->names, rtp_off(r, fresh));
-	return rtp_off(r, fresh->s);
 }

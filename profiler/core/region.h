@@ -19,6 +19,7 @@ enum rtp_kind {
 	RTP_MUTEX,
 	RTP_GOROUTINE,
 	RTP_THREADCREATE,
+	RTP_CUSTOM, // in regions of their own (sources/custom.c)
 	RTP_KINDS
 };
 
@@ -59,11 +60,9 @@ struct rtp_mapping {
 	_Atomic uint8_t gone; // unloaded since
 };
 
-// A label of a native thread in bucket.aux: this bit and the offset of its name.
-#define RTP_AUX_THREAD (1ull << 63)
-
 #define RTP_REGION_MAGIC 0x33544652474f5254ull
 #define RTP_HASH_SIZE 65536u
+#define RTP_LABELS_HASH 1024u
 
 struct rtp_region {
 	uint64_t magic;
@@ -75,7 +74,7 @@ struct rtp_region {
 	int64_t mutex_fraction;
 	double ticks_per_ns;   // of lock columns; 0: they are nanoseconds
 	uint64_t entry_lo, entry_hi; // the frame below which a goroutine has none: not shown
-	struct rtp_region *mappings_of; // a snapshot borrows this one's list; NULL: its own
+	struct rtp_region *mappings_of; // a snapshot borrows this one's list, and its labels; NULL: its own
 	_Atomic uint64_t mappings;
 	_Atomic uint64_t threads; // list of struct rtp_thread (core/thread.h)
 	_Atomic uint64_t list[RTP_KINDS];
@@ -94,7 +93,9 @@ struct rtp_region {
 	_Atomic int64_t end_mono;  // exit handlers ran; 0: it runs, or was killed
 	_Atomic int32_t want_hz;   // gort run asks for CPU samples at this rate
 	_Atomic uint32_t evicted;  // the program took SIGPROF for itself
-	_Atomic uint64_t names;    // list of struct rtp_name: thread names
+	_Atomic uint64_t goroutines; // of a dump: list of struct rtp_goroutine (core/goroutine.h)
+	_Atomic uint64_t labels_bytes, labels_lost; // core/labels.c
+	_Atomic uint64_t labels[RTP_LABELS_HASH];   // chains of label sets
 	_Atomic uint64_t hash[RTP_HASH_SIZE];  // bucket chains
 };
 
@@ -137,13 +138,6 @@ rtp_bucket_pcs(const struct rtp_bucket *b)
 {
 	return (const uint64_t *)&b->v[b->nval];
 }
-
-struct rtp_name {
-	uint64_t next;
-	char s[32];
-};
-// A copy of s in the region, one for equal strings; 0 when there is no room. Under the drain lock.
-uint64_t rtp_intern(struct rtp_region *r, const char *s);
 
 // Relaxed: counters are statistics; who needs them exact synchronises by other means.
 RT_INLINE void

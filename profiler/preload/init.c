@@ -267,8 +267,8 @@ write_file(const char *profile, const char *given)
 	int fd = rtp_high_fd(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644));
 	struct rtp_profile_args cpu = { .kind = RTP_CPU, .hz = preload_opt.hz, .time_ns = r->start_wall,
 					.duration_ns = rtp_monotime() - r->start_mono };
-	int rc = fd < 0 ? -errno : strcmp(profile, "cpu") == 0 ? rtp_emit(r, &cpu, fd)
-							       : rtp_emit_named(profile, fd);
+	int rc = fd < 0 ? -errno : strcmp(profile, "cpu") == 0 ? rtp_emit(r, &cpu, 0, fd)
+							       : rtp_emit_named(profile, 0, fd);
 	if (fd >= 0)
 		close(fd);
 	if (rc < 0)

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/labels.h"
+#include "core/labels.h"
 #include "core/rtlink.h"
 #include "sources/sources.h"
 #include "unwind/modules.h"
@@ -58,12 +60,10 @@ push(struct rtp_region *r, struct rtp_thread *t, const uintptr_t *pcs, uint32_t 
 }
 
 static uint64_t
-labels_now(const struct rtp_thread *t)
+labels_now(struct rtp_region *r, const struct rtp_thread *t)
 {
 	const struct rt_introspect *rt = rtp_runtime();
-	if (rt && rt->goid())
-		return (uint64_t)(uintptr_t)rt->labels();
-	return rt_load(&t->labels);
+	return rt && rt->goid() ? rtp_labels_off(r, rt->labels()) : rt_load(&t->labels);
 }
 
 static void
@@ -82,7 +82,7 @@ sample(struct rtp_region *r, struct rtp_thread *t, const void *uc, uint64_t weig
 		rtp_add(&r->truncated, 1);
 	if (weight > 1)
 		rtp_add(&r->overruns, weight - 1);
-	push(r, t, pcs, (uint32_t)n, weight, labels_now(t));
+	push(r, t, pcs, (uint32_t)n, weight, labels_now(r, t));
 }
 
 static void
@@ -225,8 +225,8 @@ thread_label(struct rtp_region *r, struct rtp_thread *t)
 		close(fd);
 	if (n > 1) {
 		name[n - 1] = 0; // the newline
-		uint64_t off = rtp_intern(r, name);
-		rt_store(&t->labels, off ? off | RTP_AUX_THREAD : 0);
+		struct rtp_label l = { "thread", name };
+		rt_store(&t->labels, rtp_off(r, rtp_labels_with(r, NULL, &l, 1)));
 	}
 	return rt_load(&t->labels);
 }

@@ -19,6 +19,7 @@
 #include "os/os.h"
 #include "sched/proc.h"
 #include "sched/sudog.h"
+#include "sync/pool.h"
 
 struct range {
 	uintptr_t lo, hi;
@@ -189,6 +190,12 @@ mark_p(struct gcwork *w, struct p *pp)
 		rt_mark_root_range(w, (uintptr_t)pp->timers, (uintptr_t)(pp->timers + pp->ntimers));
 }
 
+static void
+mark_pool_range(uintptr_t lo, uintptr_t hi, void *w)
+{
+	rt_mark_root_range(w, lo, hi);
+}
+
 void
 rt_roots_mark(struct gcwork *w, uint64_t *stack_bytes, uint64_t *global_bytes)
 {
@@ -207,6 +214,8 @@ rt_roots_mark(struct gcwork *w, uint64_t *stack_bytes, uint64_t *global_bytes)
 	rt_for_each_g(mark_g, &m);
 	for (int32_t i = 0; i < nallp; i++)
 		mark_p(w, allp[i]);
+	rt_pool_cleanup();
+	rt_pool_for_each_range(mark_pool_range, w);
 	*stack_bytes = m.stack_bytes;
 	*global_bytes = globals;
 }
