@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/labels.h"
+#include "core/thread.h"
 
 #define REGION_MIN (4u << 20)
 
@@ -129,11 +130,45 @@ mappings_sound(struct rtp_region *r, uint64_t used)
 	return true;
 }
 
+static bool
+threads_sound(struct rtp_region *r, uint64_t used)
+{
+	uint64_t n = 0;
+	for (uint64_t off = rt_load_acquire(&r->threads); off; n++) {
+		struct rtp_thread *t = rtp_at(r, off);
+		if (n > used / sizeof(*t) || !inside(r, used, off, sizeof(*t)))
+			return false;
+		uint64_t ring = rt_load(&t->ring);
+		if (ring && !inside(r, used, ring, RTP_RING_WORDS * 8))
+			return false;
+		off = t->next;
+	}
+	return true;
+}
+
+// Chains are walked by rtp_bucket when rings are folded.
+static bool
+chains_sound(struct rtp_region *r, uint64_t used)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < RTP_HASH_SIZE; i++)
+		for (uint64_t off = rt_load_acquire(&r->hash[i]); off; n++) {
+			const struct rtp_bucket *b = rtp_at(r, off);
+			if (n > used / sizeof(*b) || !inside(r, used, off, sizeof(*b)) ||
+			    b->npc > RTP_MAX_FRAMES || b->kind >= RTP_KINDS ||
+			    !inside(r, used, off, sizeof(*b) + (b->nval + (size_t)b->npc) * 8))
+				return false;
+			off = b->next;
+		}
+	return true;
+}
+
 bool
 rtp_region_sound(struct rtp_region *r)
 {
 	uint64_t used = rt_load_acquire(&r->used);
-	if (used > r->size || r->mappings_of || !mappings_sound(r, used))
+	if (used > r->size || r->mappings_of || !mappings_sound(r, used) ||
+	    !threads_sound(r, used) || !chains_sound(r, used))
 		return false;
 	for (int kind = 0; kind < RTP_KINDS; kind++) {
 		uint64_t n = 0;

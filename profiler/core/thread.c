@@ -27,6 +27,8 @@ rtp_main_peek(void)
 	return rt_load_acquire(&main_region);
 }
 
+bool rtp_remote;
+
 void
 rtp_main_use(struct rtp_region *r)
 {

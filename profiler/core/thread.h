@@ -38,6 +38,14 @@ struct rtp_region *rtp_main(void);
 // The same without making it. Async-signal-safe.
 struct rtp_region *rtp_main_peek(void);
 
+// Moves what a thread's ring holds into buckets. label: of its samples, 0: they have their own. One at a
+// time for each thread: under the drain lock, or for a process that is dead.
+void rtp_ring_fold(struct rtp_region *r, struct rtp_thread *t, uint64_t label);
+
+// The main region is another process's (gort run): it is read, and asked for samples; nothing of the
+// calling process goes into it.
+extern bool rtp_remote;
+
 // Makes r the main region, before anybody asked for it.
 void rtp_main_use(struct rtp_region *r);
 

@@ -211,10 +211,13 @@ tick(void)
 {
 	struct rtp_region *r = rtp_main_peek();
 	preload_signals_check();
-	if (!r || cpu_on)
+	if (!r)
 		return;
 	int hz = rt_load(&r->want_hz);
-	if (hz > 0 && hz <= 10000 && !rt_load(&r->evicted)) {
+	if (cpu_on && hz < 0) { // gort run -duration: it has what it wanted
+		rtp_cpu_release();
+		cpu_on = false;
+	} else if (hz > 0 && hz <= 10000 && (!cpu_on || hz > preload_opt.hz) && !rt_load(&r->evicted)) {
 		preload_opt.hz = hz;
 		start_cpu();
 	}

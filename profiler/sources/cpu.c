@@ -234,26 +234,9 @@ thread_label(struct rtp_region *r, struct rtp_thread *t)
 static void
 fold(struct rtp_region *r, struct rtp_thread *t)
 {
-	const uint64_t *ring = rtp_at(r, rt_load_acquire(&t->ring));
-	// acquire: pairs with push's release.
-	uint32_t head = rt_load(&t->head), tail = rt_load_acquire(&t->tail);
-	uint64_t label = head != tail && rtp_native ? thread_label(r, t) : 0;
-	while (head != tail) {
-		uint64_t h[3];
-		uintptr_t pcs[RTP_CPU_FRAMES];
-		for (uint32_t i = 0; i < 3; i++)
-			h[i] = ring[(head + i) % RTP_RING_WORDS];
-		uint32_t n = (uint32_t)(h[0] & 0xffff);
-		for (uint32_t i = 0; i < n; i++)
-			pcs[i] = ring[(head + 3 + i) % RTP_RING_WORDS];
-		head += 3 + n;
-		rt_store_release(&t->head, head);
-		struct rtp_bucket *b = rtp_bucket(r, RTP_CPU, label ? label : h[2], pcs, (int)n);
-		if (!b)
-			continue;
-		rtp_add(&b->v[RTP_CPU_COUNT], h[0] >> 16);
-		rtp_add(&b->v[RTP_CPU_NS], h[1]);
-	}
+	bool any = rt_load(&t->head) != rt_load_acquire(&t->tail);
+	if (any)
+		rtp_ring_fold(r, t, rtp_native ? thread_label(r, t) : 0);
 }
 
 static void
@@ -276,6 +259,10 @@ rtp_drain(void)
 	struct rtp_region *r = rtp_main_peek();
 	if (!r)
 		return;
+	if (rtp_remote) { // its own thread does, ten times a second
+		nanosleep(&(struct timespec){ .tv_nsec = 120000000 }, NULL);
+		return;
+	}
 	pthread_mutex_lock(&drain_lock);
 	drain_locked(r);
 	pthread_mutex_unlock(&drain_lock);
@@ -318,17 +305,34 @@ install(void)
 	return sigaction(SIGPROF, &sa, NULL) == 0 ? 0 : -errno;
 }
 
+// The other process's background thread looks for wishes at each tick and folds rings at the next.
+static int
+acquire_remote(struct rtp_region *r, int hz)
+{
+	if (rt_load(&r->evicted))
+		return -EBUSY;
+	int has = rt_load(&r->want_hz);
+	if (hz > has)
+		rt_store(&r->want_hz, hz);
+	if (has == 0)
+		nanosleep(&(struct timespec){ .tv_nsec = 150000000 }, NULL);
+	return 0;
+}
+
 int
 rtp_cpu_acquire(int hz)
 {
 	struct rtp_region *r = rtp_main();
 	if (!r)
 		return -ENOMEM;
+	if (rtp_remote)
+		return acquire_remote(r, hz);
 	int rc = install();
 	if (rc < 0)
 		return rc;
 	rtp_modules_refresh(r);
-	rtp_thread_self();
+	if ((int)syscall(SYS_gettid) != rtp_reader_tid())
+		rtp_thread_self();
 	if (!rtp_reader_start())
 		return -EAGAIN;
 	pthread_mutex_lock(&drain_lock);
@@ -350,6 +354,8 @@ void
 rtp_cpu_release(void)
 {
 	struct rtp_region *r = rtp_main_peek();
+	if (rtp_remote)
+		return; // whoever asked once may ask again: it goes on, as under gort run -cpu
 	pthread_mutex_lock(&drain_lock);
 	if (--sessions == 0 && !evicted) {
 		rtp_for_threads(t, r)
@@ -385,6 +391,8 @@ rtp_cpu_evict(void)
 void
 rtp_cpu_thread_start(void)
 {
+	if (rtp_remote)
+		return;
 	struct rtp_thread *t = rtp_thread_self();
 	if (!t || rt_load(&rate) == 0)
 		return;

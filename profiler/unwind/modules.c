@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/thread.h"
 #include "unwind/unwind.h"
 
 #define MAX_MODULES 4096u
@@ -297,7 +298,7 @@ void
 rtp_modules_refresh(struct rtp_region *r)
 {
 	size_t bytes = sizeof(struct rtp_modules) + MAX_MODULES * sizeof(struct rtp_module);
-	if (!r || pthread_mutex_trylock(&refreshing) != 0)
+	if (!r || rtp_remote || pthread_mutex_trylock(&refreshing) != 0)
 		return; // another thread is at it
 	rt_store(&rtp_modules_stale, false);
 	struct rtp_modules *old = atomic_load(&current);
