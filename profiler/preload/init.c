@@ -255,6 +255,7 @@ start(bool again)
 	if (preload_opt.cpu)
 		start_cpu();
 	rtp_reader_start();
+	preload_creds_start();
 	return true;
 }
 

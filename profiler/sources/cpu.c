@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "core/labels.h"
-#include "core/labels.h"
 #include "core/rtlink.h"
 #include "sources/sources.h"
 #include "unwind/modules.h"
@@ -163,7 +162,7 @@ tid_alive(int tid)
 static void
 adopt(struct rtp_region *r, int tid)
 {
-	if (tid <= 0 || tid == rtp_reader_tid() || rtp_thread_by_tid(r, tid))
+	if (tid <= 0 || rtp_is_own_tid(tid) || rtp_thread_by_tid(r, tid))
 		return;
 	struct rtp_thread *t = rtp_thread_adopt(tid);
 	if (t)
@@ -331,7 +330,7 @@ rtp_cpu_acquire(int hz)
 	if (rc < 0)
 		return rc;
 	rtp_modules_refresh(r);
-	if ((int)syscall(SYS_gettid) != rtp_reader_tid())
+	if (!rtp_is_own_thread())
 		rtp_thread_self();
 	if (!rtp_reader_start())
 		return -EAGAIN;
@@ -391,7 +390,7 @@ rtp_cpu_evict(void)
 void
 rtp_cpu_thread_start(void)
 {
-	if (rtp_remote)
+	if (rtp_remote || rtp_is_own_thread()) // one of ours only visits the runtime
 		return;
 	struct rtp_thread *t = rtp_thread_self();
 	if (!t || rt_load(&rate) == 0)
