@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Mutex and WaitGroup. Beside: peers/go/syncs. "8" uses 8 goroutines on all Ps.
+// Locks, Once, Pool, Cond and atomics. Beside: peers/go/syncs. "8" uses 8 goroutines on all Ps.
 #include "bench.h"
 
 struct shared {
@@ -88,6 +88,54 @@ mutex_contended_work(struct bench *b)
 }
 
 static void
+rwmutex_read_uncontended(struct bench *b)
+{
+	gort_rwmutex rw = {0};
+	for (int64_t i = 0; i < b->n; i++) {
+		gort_rwmutex_rlock(&rw);
+		gort_rwmutex_runlock(&rw);
+	}
+}
+
+static void
+read_only(struct bench_pb *pb, void *rw)
+{
+	while (bench_next(pb)) {
+		gort_rwmutex_rlock(rw);
+		gort_rwmutex_runlock(rw);
+	}
+}
+
+static void
+rwmutex_read_parallel(struct bench *b)
+{
+	gort_rwmutex rw = {0};
+	bench_parallel(b, read_only, &rw);
+}
+
+static void
+write_1_in_100(struct bench_pb *pb, void *rw)
+{
+	int i = 0;
+	while (bench_next(pb)) {
+		if (++i % 100 == 0) {
+			gort_rwmutex_lock(rw);
+			gort_rwmutex_unlock(rw);
+		} else {
+			gort_rwmutex_rlock(rw);
+			gort_rwmutex_runlock(rw);
+		}
+	}
+}
+
+static void
+rwmutex_write_1_in_100(struct bench *b)
+{
+	gort_rwmutex rw = {0};
+	bench_parallel(b, write_1_in_100, &rw);
+}
+
+static void
 waitgroup_add_done(struct bench *b)
 {
 	gort_waitgroup wg = {0};
@@ -115,11 +163,117 @@ waitgroup_add_done_parallel(struct bench *b)
 	gort_waitgroup_wait(&wg);
 }
 
+static BENCH_NOINLINE void
+nothing(void *arg)
+{
+	BENCH_USE(arg);
+}
+
+static void
+once(struct bench *b)
+{
+	gort_once o = {0};
+	for (int64_t i = 0; i < b->n; i++) {
+		gort_once_do(&o, nothing, NULL);
+		BENCH_USE(&o);
+	}
+}
+
+static void
+pool(struct bench *b)
+{
+	gort_pool p = {0};
+	for (int64_t i = 0; i < b->n; i++) {
+		gort_pool_put(&p, (void *)&sink);
+		BENCH_USE(gort_pool_get(&p));
+	}
+}
+
+static void
+put_and_get(struct bench_pb *pb, void *p)
+{
+	while (bench_next(pb)) {
+		gort_pool_put(p, (void *)&sink);
+		BENCH_USE(gort_pool_get(p));
+	}
+}
+
+static void
+pool_parallel(struct bench *b)
+{
+	gort_pool p = {0};
+	bench_parallel(b, put_and_get, &p);
+}
+
+static void
+atomic_add(struct bench *b)
+{
+	gort_atomic_int64 v = {0};
+	for (int64_t i = 0; i < b->n; i++)
+		gort_atomic_int64_add(&v, 1);
+}
+
+static void
+add_one(struct bench_pb *pb, void *v)
+{
+	while (bench_next(pb))
+		gort_atomic_int64_add(v, 1);
+}
+
+static void
+atomic_add_parallel(struct bench *b)
+{
+	gort_atomic_int64 v = {0};
+	bench_parallel(b, add_one, &v);
+}
+
+struct table {
+	gort_mutex mu;
+	gort_cond c;
+	int turn;
+	gort_waitgroup wg;
+};
+
+static void
+play(struct table *t, int me, int64_t n)
+{
+	gort_mutex_lock(&t->mu);
+	for (int64_t i = 0; i < n; i++) {
+		while (t->turn != me)
+			gort_cond_wait(&t->c);
+		t->turn = 1 - me;
+		gort_cond_signal(&t->c);
+	}
+	gort_mutex_unlock(&t->mu);
+	gort_waitgroup_done(&t->wg);
+}
+
+// Two goroutines hand a token to and fro through a Cond; one op is a round trip.
+static void
+cond_ping_pong(struct bench *b)
+{
+	struct table *t = gort_new(struct table);
+	gort_cond_init(&t->c, &t->mu);
+	gort_waitgroup_add(&t->wg, 2);
+	for (int me = 0; me < 2; me++)
+		gort_go(play, t, me, b->n);
+	gort_waitgroup_wait(&t->wg);
+}
+
 static const bench_case cases[] = {
 	{"MutexUncontended", mutex_uncontended},
 	{"MutexContended8", mutex_contended},
 	{"MutexContended8Work", mutex_contended_work},
+	{"RWMutexReadUncontended", rwmutex_read_uncontended},
+	{"RWMutexReadParallel", rwmutex_read_parallel},
+	{"RWMutexWrite1In100", rwmutex_write_1_in_100},
 	{"WaitGroupAddDone", waitgroup_add_done},
 	{"WaitGroupAddDoneParallel", waitgroup_add_done_parallel},
+	{"Once", once},
+	{"Pool", pool},
+	{"PoolParallel", pool_parallel},
+	{"AtomicAdd", atomic_add},
+	{"AtomicAddParallel", atomic_add_parallel},
+	{"CondPingPong", cond_ping_pong},
 };
 BENCH_MAIN("syncs", cases, NULL)

@@ -353,7 +353,11 @@ print_other(struct g *gp, bool first)
 		return;
 	}
 	struct rt_parked_regs r;
-	if (rt_g_saved_regs(gp, &r)) {
+	bool known = rt_g_saved_regs(gp, &r);
+	if (known && r.pc - (uintptr_t)rt_gostart <
+			     (uintptr_t)rt_gostart_end - (uintptr_t)rt_gostart) {
+		print_frame(gp->startpc, gp->startpc); // it has not run yet
+	} else if (known) {
 		struct rt_unwind u;
 		rt_unwind_from_regs(&u, &r);
 		rt_unwind_bounds(&u, gp->stack.lo, gp->stack.hi);

@@ -1171,6 +1171,8 @@ gort_maxprocs(int n)
 	old = gomaxprocs;
 	rt_procresize(n);
 	rt_start_world();
+	if (rt_load(&rt_getp()->slow) & SLOW_RETIRE)
+		rt_gosched(); // off this P: what waits in its queue can be had only when it is gone
 	rt_leave();
 	return old;
 }

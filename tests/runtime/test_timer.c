@@ -287,7 +287,8 @@ GORT_TEST(timer, select_chooses_among_expired_ones_at_random)
 	int won[2] = {0};
 	int64_t v;
 	for (int i = 0; i < 400; i++) {
-		gort_select_case cs[] = {GORT_RECV(gort_after(0), &v), GORT_RECV(gort_after(0), &v)};
+		gort_select_case cs[] = {GORT_RECV(gort_after(0), &v),
+					 GORT_RECV(gort_after(0), &v)};
 		won[gort_select(cs, 2)]++;
 	}
 	CHECK(won[0] > 120 && won[1] > 120);
@@ -423,14 +424,12 @@ GORT_TEST(ticker, drops_ticks_that_nobody_takes)
 	}
 }
 
-GORT_DEATH_TEST(ticker, needs_a_positive_interval,
-		"panic: non-positive interval for NewTicker")
+GORT_DEATH_TEST(ticker, needs_a_positive_interval, "panic: non-positive interval for NewTicker")
 {
 	gort_new_ticker(0);
 }
 
-GORT_DEATH_TEST(ticker, cannot_be_reset_to_nothing,
-		"panic: non-positive interval for Ticker.Reset")
+GORT_DEATH_TEST(ticker, cannot_be_reset_to_nothing, "panic: non-positive interval for Ticker.Reset")
 {
 	gort_timer_reset(gort_new_ticker(HOUR), 0);
 }
