@@ -18,6 +18,7 @@
 
 static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
 static bool running;
+void (*rtp_on_tick)(void);
 static _Atomic int own_tids[MAX_OWN]; // 0 free
 static _Thread_local bool own __attribute__((tls_model("initial-exec")));
 
@@ -52,6 +53,7 @@ enlist(void)
 	if (rt)
 		atomic_fetch_add(rt->own_threads, 1); // it never sends: a deadlock is still seen
 	own = true;
+	rtp_busy = 1; // what it allocates or locks is not the program's
 	int tid = (int)syscall(SYS_gettid);
 	for (size_t i = 0; i < MAX_OWN; i++) {
 		int free_slot = 0;
@@ -103,6 +105,8 @@ reader(void *arg)
 	for (;;) {
 		nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
 		rtp_cpu_tick();
+		if (rtp_on_tick)
+			rtp_on_tick();
 	}
 	return NULL;
 }
