@@ -156,6 +156,8 @@ uint64_t rt_mark_bytes(void);
 void rt_roots_prepare(void);
 // World stopped. false: libraries came or went since rt_roots_prepare; start again.
 bool rt_roots_current(void);
+// Calls fn for the ranges of globals and registered roots. World stopped.
+void rt_roots_each_range(void (*fn)(const char *what, uintptr_t lo, uintptr_t hi, void *arg), void *arg);
 // World stopped, marking about to begin: reads everything that belongs to t0.
 void rt_roots_t0(struct gcwork *w);
 // The number of the marking in progress, 0 when none is. Changes with the world stopped.
@@ -180,6 +182,10 @@ bool rt_gc_wants(struct p *pp, bool idle);
 void rt_gc_work(struct p *pp, bool idle);
 // Marks until nothing is left. World stopped.
 void rt_mark_all_stopped(void);
+
+// ---- checkmark.c ----
+// World stopped, marking complete, caches flushed: ends the program if an object was lost.
+void rt_checkmark(void);
 
 // ---- sweep.c ----
 

@@ -174,6 +174,8 @@ gcMarkTermination(void)
 	struct gc_times *t = &rt_gc.cur;
 	set_phase(GCmarktermination);
 	rt_gc_flush_caches();
+	if (rt_unlikely(rt_debug.gccheckmark > 0))
+		rt_checkmark();
 	t->heap1 = rt_load(&rt_gc.heap_live);
 	t->goal = rt_load(&rt_gc.goal);
 	// What was allocated since t0 is black, and counts as marked.
@@ -341,8 +343,10 @@ rt_gc_span_cached(struct mspan *s)
 		return;
 	// Free slots are marked and scanned in advance: whatever is made of them is black. Sweeping
 	// ignores those that stay free.
-	for (uint32_t k = 0; k < s->nwords; k++) {
+	for (uint32_t k = s->freeindex / 64; k < s->nwords; k++) {
 		uint64_t bits = ~s->alloc[k];
+		if (k == s->freeindex / 64) // below it all are allocated, some since the last sweep
+			bits &= ~0ull << (s->freeindex % 64);
 		atomic_fetch_or_explicit(&s->scan[k], bits, memory_order_relaxed);
 		atomic_fetch_or_explicit(&s->mark[k], bits, memory_order_relaxed);
 	}

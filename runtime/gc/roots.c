@@ -298,20 +298,22 @@ rt_roots_scan_some(struct gcwork *w)
 
 // ---- t0 ----
 
-static uint64_t
-mark_globals(struct gcwork *w)
+void
+rt_roots_each_range(void (*fn)(const char *what, uintptr_t lo, uintptr_t hi, void *arg), void *arg)
 {
-	uint64_t bytes = 0;
-	for (size_t i = 0; i < segments.n; i++) {
-		rt_mark_root_range(w, segments.v[i].lo, segments.v[i].hi);
-		bytes += segments.v[i].hi - segments.v[i].lo;
-	}
+	for (size_t i = 0; i < segments.n; i++)
+		fn("global", segments.v[i].lo, segments.v[i].hi, arg);
 	// The world is stopped: whoever holds a lock of the runtime is at depth > 0 and would not be.
-	for (size_t i = 0; i < user_roots.n; i++) {
-		rt_mark_root_range(w, user_roots.v[i].lo, user_roots.v[i].hi);
-		bytes += user_roots.v[i].hi - user_roots.v[i].lo;
-	}
-	return bytes;
+	for (size_t i = 0; i < user_roots.n; i++)
+		fn("root", user_roots.v[i].lo, user_roots.v[i].hi, arg);
+}
+
+static void
+mark_global(const char *what, uintptr_t lo, uintptr_t hi, void *arg)
+{
+	(void)what;
+	rt_mark_root_range(arg, lo, hi);
+	rt_gc.cur.global_bytes += hi - lo;
 }
 
 // Not static: the stress test of hazard 2 turns it off to see objects get lost.
@@ -363,7 +365,8 @@ rt_roots_t0(struct gcwork *w)
 	epochs = epochs % (1u << 30) + 1;
 	rt_store(&rt_gc_epoch, epochs);
 	rt_store(&rt_gc.cur.stack_bytes, 0);
-	rt_gc.cur.global_bytes = mark_globals(w);
+	rt_gc.cur.global_bytes = 0;
+	rt_roots_each_range(mark_global, w);
 	for (struct m *mp = rt_load_acquire(&allm); mp; mp = mp->alllink) {
 		if (mp->curg)
 			mark_running(w, mp->curg);
