@@ -55,9 +55,13 @@ struct gcwork {
 static _Atomic uint64_t shaded_bytes; // marked by barriers
 static _Atomic int32_t nworking;      // threads inside rt_mark_some
 
-// The span queue. Positions only grow within a cycle.
+// The span queue, a ring. head and tail only grow. A slot holds page + 1 and above it the low half of the
+// position it was written for: a reader at that position sees whether its pusher has been there yet, and
+// that the value is not one of an earlier round. At most as many spans are in the queue as it has slots,
+// so tail - head does not exceed that, and nobody writes a slot that is still to be read: not before the
+// head has moved past it, which happens after it was read.
 static struct {
-	_Atomic uint32_t *slot; // page + 1, 0: not written yet
+	_Atomic uint64_t *slot;
 	uint32_t mask;
 	size_t mapped; // bytes
 	_Atomic uint64_t head RT_HOT_LINE;
@@ -71,17 +75,16 @@ queue_reset(size_t nspans)
 	while (n < nspans)
 		n *= 2;
 	if (n * sizeof *queue.slot > queue.mapped) {
+		size_t had = queue.mapped;
 		if (queue.slot)
-			rt_os_free(queue.slot, queue.mapped);
+			rt_os_free(queue.slot, had);
 		queue.mapped = n * sizeof *queue.slot;
 		queue.slot = rt_os_alloc(queue.mapped);
 		if (!queue.slot)
 			rt_fatal("out of memory (collector's queue)");
-		rt_store(&rt_sys_stats.gc, queue.mapped);
+		atomic_fetch_add_explicit(&rt_sys_stats.gc, queue.mapped - had, memory_order_relaxed);
 	}
 	queue.mask = (uint32_t)(n - 1);
-	rt_store(&queue.head, 0);
-	rt_store(&queue.tail, 0);
 }
 
 static void
@@ -89,25 +92,31 @@ queue_push(uint32_t page)
 {
 	uint64_t at = atomic_fetch_add_explicit(&queue.tail, 1, memory_order_relaxed);
 	// release: the popper sees the mark bits that made the span worth queueing.
-	rt_store_release(&queue.slot[at & queue.mask], page + 1);
+	rt_store_release(&queue.slot[at & queue.mask], at << 32 | (page + 1));
 }
 
 // RT_NO_PAGE when empty.
 static uint32_t
 queue_pop(void)
 {
-	uint64_t head = rt_load(&queue.head);
-	do {
+	enum { SPINS = 100 };
+	for (int spins = 0;; spins++) {
+		uint64_t head = rt_load(&queue.head);
 		if (head >= rt_load_acquire(&queue.tail))
 			return RT_NO_PAGE;
-	} while (!atomic_compare_exchange_weak_explicit(&queue.head, &head, head + 1,
-							memory_order_acquire,
-							memory_order_relaxed));
-	_Atomic uint32_t *slot = &queue.slot[head & queue.mask];
-	uint32_t v;
-	while (!(v = atomic_exchange_explicit(slot, 0, memory_order_acquire)))
-		rt_cpu_relax(); // its pusher is between fetch_add and store
-	return v - 1;
+		uint64_t v = rt_load_acquire(&queue.slot[head & queue.mask]);
+		if (v >> 32 == (uint32_t)head && (uint32_t)v != 0) {
+			// acq_rel: the slot was read before the head moves.
+			if (atomic_compare_exchange_strong_explicit(&queue.head, &head, head + 1,
+								    memory_order_acq_rel,
+								    memory_order_relaxed))
+				return (uint32_t)v - 1;
+		} else if (spins < SPINS) {
+			rt_cpu_relax(); // its pusher is between fetch_add and store
+		} else {
+			rt_os_yield();
+		}
+	}
 }
 
 static bool
