@@ -172,6 +172,40 @@ mutex_off(void)
 	gort_set_mutex_profile_fraction(0);
 }
 
+static void
+echo(gort_chan *in, gort_chan *out)
+{
+	int64_t v;
+	while (gort_chan_recv(in, &v))
+		gort_send(int64_t, out, v);
+	gort_chan_close(out);
+}
+
+static void
+ping_pong(void)
+{
+	gort_chan *a = gort_make_chan(int64_t, 0), *c = gort_make_chan(int64_t, 0);
+	gort_go(echo, a, c);
+	for (int64_t i = 0; i < 300000; i++) {
+		gort_send(int64_t, a, i);
+		gort_recv(int64_t, c);
+	}
+	gort_chan_close(a);
+	gort_chan_recv(c, NULL);
+}
+
+static void
+block_on(void)
+{
+	gort_set_block_profile_rate(1);
+}
+
+static void
+block_off(void)
+{
+	gort_set_block_profile_rate(0);
+}
+
 // Distinct call stacks: 14 binary choices give 16384 of them.
 static void step(int d, int path, gort_slice *keep);
 
@@ -259,6 +293,8 @@ child(const char *what)
 		on_off(11, malloc_work, heap_on, heap_off);
 	} else if (strcmp(what, "mutex") == 0) {
 		on_off(11, contend, mutex_on, mutex_off);
+	} else if (strcmp(what, "block") == 0) {
+		on_off(11, ping_pong, block_on, block_off);
 	} else if (strcmp(what, "heapwrite") == 0) {
 		heap_write();
 	} else if (strcmp(what, "goroutines") == 0) {
@@ -275,12 +311,17 @@ CHILD(cpu_100hz, "cpu100")
 CHILD(cpu_1000hz, "cpu1000")
 CHILD(heap_default, "heap")
 CHILD(mutex_1, "mutex")
+CHILD(block_1, "block")
 CHILD(heap_write_10k, "heapwrite")
 CHILD(goroutine_10k, "goroutines")
 
 static const bench_case cases[] = {
-	{"CPUProfile100Hz", cpu_100hz},		 {"CPUProfile1000Hz", cpu_1000hz},
-	{"HeapProfileDefault", heap_default},	 {"MutexProfile1", mutex_1},
-	{"HeapProfileWrite10k", heap_write_10k}, {"GoroutineProfile10k", goroutine_10k},
+	{"CPUProfile100Hz", cpu_100hz},
+	{"CPUProfile1000Hz", cpu_1000hz},
+	{"HeapProfileDefault", heap_default},
+	{"MutexProfile1", mutex_1},
+	{"BlockProfile1", block_1},
+	{"HeapProfileWrite10k", heap_write_10k},
+	{"GoroutineProfile10k", goroutine_10k},
 };
 BENCH_MAIN("prof", cases, child)

@@ -29,8 +29,7 @@ count_words(const char *text)
 	qsort(keys.array, (size_t)keys.len, sizeof(gort_string), by_key);
 	for (ptrdiff_t i = 0; i < keys.len; i++) {
 		gort_string k = *gort_at(gort_string, keys, i);
-		printf("%.*s %d\n", (int)k.len, (const char *)k.str,
-		       *gort_map_get(gort_string, int, counts, k));
+		printf("%.*s %d\n", GORT_STRING_ARG(k), *gort_map_get(gort_string, int, counts, k));
 	}
 }
 

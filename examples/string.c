@@ -6,7 +6,7 @@
 static void
 print(const char *what, gort_string s)
 {
-	printf("%-8s %td bytes \"%.*s\"\n", what, s.len, (int)s.len, (const char *)s.str);
+	printf("%-8s %td bytes \"%.*s\"\n", what, s.len, GORT_STRING_ARG(s));
 }
 
 static int

@@ -39,7 +39,7 @@ variant() {
 	say "$name took $(($(date +%s) - start)) s"
 }
 
-export ASAN_OPTIONS='use_sigaltstack=0:detect_stack_use_after_return=0:detect_leaks=0:abort_on_error=0'
+export ASAN_OPTIONS='use_sigaltstack=0:detect_stack_use_after_return=0:detect_leaks=0'
 export UBSAN_OPTIONS='print_stacktrace=1:halt_on_error=1'
 export TSAN_OPTIONS='halt_on_error=1:second_deadlock_stack=1'
 

@@ -340,8 +340,8 @@ print_top(long n)
 	gort_slice all = sorted_entries();
 	for (ptrdiff_t i = 0; i < all.len && (n == 0 || i < n); i++) {
 		struct entry *e = *gort_at(struct entry *, all, i);
-		printf("%8" PRId64 " %.*s %" PRId64 "\n", e->count, (int)e->word.len,
-		       (const char *)e->word.str, e->files);
+		printf("%8" PRId64 " %.*s %" PRId64 "\n", e->count, GORT_STRING_ARG(e->word),
+		       e->files);
 	}
 }
 

@@ -19,6 +19,7 @@ enum rtp_kind {
 	RTP_MUTEX,
 	RTP_GOROUTINE,
 	RTP_THREADCREATE,
+	RTP_CUSTOM, // in regions of their own (sources/custom.c)
 	RTP_KINDS
 };
 
@@ -61,6 +62,7 @@ struct rtp_mapping {
 
 #define RTP_REGION_MAGIC 0x32544652474f5254ull
 #define RTP_HASH_SIZE 65536u
+#define RTP_LABELS_HASH 1024u
 
 struct rtp_region {
 	uint64_t magic;
@@ -72,7 +74,7 @@ struct rtp_region {
 	int64_t mutex_fraction;
 	double ticks_per_ns;   // of lock columns; 0: they are nanoseconds
 	uint64_t entry_lo, entry_hi; // the frame below which a goroutine has none: not shown
-	struct rtp_region *mappings_of; // a snapshot borrows this one's list; NULL: its own
+	struct rtp_region *mappings_of; // a snapshot borrows this one's list, and its labels; NULL: its own
 	_Atomic uint64_t mappings;
 	_Atomic uint64_t threads; // list of struct rtp_thread (core/thread.h)
 	_Atomic uint64_t list[RTP_KINDS];
@@ -83,6 +85,9 @@ struct rtp_region {
 	_Atomic uint64_t overruns;             // timer periods that came merged into one signal
 	_Atomic uint32_t heap_cycle;           // sources/heap.c
 	_Atomic uint32_t heap_published;       // cycles published
+	_Atomic uint64_t goroutines; // of a dump: list of struct rtp_goroutine (core/goroutine.h)
+	_Atomic uint64_t labels_bytes, labels_lost; // core/labels.c
+	_Atomic uint64_t labels[RTP_LABELS_HASH];   // chains of label sets
 	_Atomic uint64_t hash[RTP_HASH_SIZE];  // bucket chains
 };
 

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/labels.h"
+
 // Field numbers of proto/profile.proto.
 enum {
 	PROFILE_SAMPLE_TYPE = 1, PROFILE_SAMPLE = 2, PROFILE_MAPPING = 3, PROFILE_LOCATION = 4,
@@ -43,6 +45,7 @@ static const struct kind_desc kinds[RTP_KINDS] = {
 	[RTP_MUTEX] = { { { "contentions", "count" }, { "delay", "nanoseconds" } }, 2, { "contentions", "count" } },
 	[RTP_GOROUTINE] = { { { "goroutine", "count" } }, 1, { "goroutine", "count" } },
 	[RTP_THREADCREATE] = { { { "threadcreate", "count" } }, 1, { "threadcreate", "count" } },
+	[RTP_CUSTOM] = { { { NULL, "count" } }, 1, { NULL, "count" } }, // by the profile's name
 };
 
 static const char *const marker_names[RTP_PC_MARKERS] = {
@@ -156,7 +159,7 @@ begin(struct rtp_msg *m)
 static void
 write_value_type(struct writer *w, int field, const struct value_type *t)
 {
-	uint32_t type = cstring_id(w, t->type), unit = cstring_id(w, t->unit);
+	uint32_t type = cstring_id(w, t->type ? t->type : w->a->name), unit = cstring_id(w, t->unit);
 	begin(&w->msg);
 	rtp_msg_uint(&w->msg, VALUE_TYPE, type);
 	rtp_msg_uint(&w->msg, VALUE_UNIT, unit);
@@ -340,9 +343,26 @@ write_label_num(struct writer *w, const char *key, int64_t num)
 }
 
 static void
-write_sample(struct writer *w, const uint64_t *pcs, int npc, const int64_t *values, int nvalues,
-	     int64_t bytes_label)
+write_labels(struct writer *w, uint64_t off)
 {
+	const struct rtp_labels *l = rtp_labels_at(mapping_region(w), off);
+	const char *p = l ? l->text : NULL;
+	for (uint32_t i = 0; l && i < l->n; i++) {
+		uint32_t key = cstring_id(w, p), value = cstring_id(w, rtp_label_skip(p));
+		begin(&w->sub);
+		rtp_msg_uint(&w->sub, LABEL_KEY, key);
+		rtp_msg_uint(&w->sub, LABEL_STR, value);
+		rtp_msg_bytes(&w->msg, SAMPLE_LABEL, w->sub.b, w->sub.len);
+		p = rtp_label_skip(rtp_label_skip(p));
+	}
+}
+
+// Heap buckets are kept apart by the object's size, which is their label; others by their label set.
+static void
+write_sample(struct writer *w, const struct rtp_bucket *b, const int64_t *values, int nvalues, int64_t size)
+{
+	const uint64_t *pcs = rtp_bucket_pcs(b);
+	int npc = b->npc;
 	uint64_t ids[RTP_MAX_FRAMES], v[4];
 	int n = 0;
 	for (int i = 0; i < npc; i++)
@@ -353,7 +373,10 @@ write_sample(struct writer *w, const uint64_t *pcs, int npc, const int64_t *valu
 	begin(&w->msg);
 	rtp_msg_packed(&w->msg, SAMPLE_LOCATION, ids, (size_t)n);
 	rtp_msg_packed(&w->msg, SAMPLE_VALUE, v, (size_t)nvalues);
-	write_label_num(w, "bytes", bytes_label);
+	if (b->kind == RTP_HEAP)
+		write_label_num(w, "bytes", size);
+	else
+		write_labels(w, b->aux);
 	rtp_out_msg(w->o, PROFILE_SAMPLE, &w->msg);
 }
 
@@ -401,7 +424,7 @@ write_heap(struct writer *w, const struct rtp_bucket *b, const uint64_t *base)
 	}
 	rtp_heap_unbias(allocs, bytes, w->r->mem_rate, &v[0], &v[1]);
 	rtp_heap_unbias(used, used_bytes, w->r->mem_rate, &v[2], &v[3]);
-	write_sample(w, rtp_bucket_pcs(b), b->npc, v, 4, size);
+	write_sample(w, b, v, 4, size);
 }
 
 static int64_t
@@ -431,58 +454,103 @@ write_bucket(struct writer *w, const struct rtp_bucket *b)
 		v[0] = rt_max((int64_t)(d[0] >> 16), (int64_t)1);
 		v[1] = ticks_to_ns(w, d[1]);
 	}
-	write_sample(w, rtp_bucket_pcs(b), b->npc, v, kinds[b->kind].nvalues, 0);
+	write_sample(w, b, v, kinds[b->kind].nvalues, 0);
 }
 
-// Go's order: counts and delays descending. By heapsort, since qsort may call malloc.
-static uint64_t
-weight(const struct rtp_bucket *b)
+// By heapsort, since qsort may call malloc.
+static int64_t
+weight(const struct rtp_region *r, const struct rtp_bucket *b)
 {
-	return rt_load(&b->v[b->kind == RTP_BLOCK || b->kind == RTP_MUTEX ? RTP_LOCK_TICKS : 0]);
+	uint64_t col[RTP_HEAP_NCOL];
+	switch (b->kind) {
+	case RTP_HEAP: // smallest first
+		rtp_heap_read(r, b, col);
+		return (int64_t)(col[RTP_FREE_BYTES] - col[RTP_ALLOC_BYTES]);
+	case RTP_BLOCK:
+	case RTP_MUTEX:
+		return (int64_t)rt_load(&b->v[RTP_LOCK_TICKS]);
+	default:
+		return (int64_t)rt_load(&b->v[0]);
+	}
+}
+
+struct weighed {
+	int64_t weight;
+	struct rtp_bucket *b;
+};
+
+// Heaviest first; equal ones by their addresses.
+static bool
+comes_before(const struct weighed *x, const struct weighed *y)
+{
+	if (x->weight != y->weight)
+		return x->weight > y->weight;
+	const uint64_t *p = rtp_bucket_pcs(x->b), *q = rtp_bucket_pcs(y->b);
+	for (int i = 0; i < x->b->npc && i < y->b->npc; i++)
+		if (p[i] != q[i])
+			return p[i] < q[i];
+	return x->b->npc < y->b->npc;
 }
 
 static void
-sift_down(struct rtp_bucket **b, size_t i, size_t n)
+sift_down(struct weighed *b, size_t i, size_t n)
 {
 	for (size_t c; (c = 2 * i + 1) < n; i = c) {
-		if (c + 1 < n && weight(b[c + 1]) < weight(b[c]))
+		if (c + 1 < n && comes_before(&b[c], &b[c + 1]))
 			c++;
-		if (weight(b[i]) <= weight(b[c]))
+		if (!comes_before(&b[i], &b[c]))
 			return;
-		struct rtp_bucket *t = b[i];
+		struct weighed t = b[i];
 		b[i] = b[c];
 		b[c] = t;
 	}
 }
 
 static void
-sort_descending(struct rtp_bucket **b, size_t n)
+sort_weighed(struct weighed *b, size_t n)
 {
 	for (size_t i = n / 2; i > 0; i--)
 		sift_down(b, i - 1, n);
 	for (; n > 1; n--) {
-		struct rtp_bucket *t = b[0];
+		struct weighed t = b[0];
 		b[0] = b[n - 1];
 		b[n - 1] = t;
 		sift_down(b, 0, n - 1);
 	}
 }
 
+bool
+rtp_sorted_buckets(struct rtp_region *r, enum rtp_kind kind, struct rtp_vec *list)
+{
+	struct rtp_vec v = { 0 };
+	bool ok = true;
+	rtp_for_buckets(b, r, kind) {
+		struct weighed *slot = rtp_vec_push(&v, sizeof(*slot));
+		if (!(ok = slot != NULL))
+			break;
+		*slot = (struct weighed){ weight(r, b), b };
+	}
+	struct weighed *x = (void *)v.p;
+	size_t n = v.len / sizeof(*x);
+	if (ok)
+		sort_weighed(x, n);
+	for (size_t i = 0; ok && i < n; i++) {
+		struct rtp_bucket **slot = rtp_vec_push(list, sizeof(*slot));
+		if ((ok = slot != NULL))
+			*slot = x[i].b;
+	}
+	rtp_vec_free(&v);
+	return ok;
+}
+
 static void
 write_samples(struct writer *w)
 {
 	struct rtp_vec list = { 0 };
-	rtp_for_buckets(b, w->r, w->a->kind) {
-		struct rtp_bucket **slot = push_or_fail(w, &list, sizeof(*slot));
-		if (!slot)
-			break;
-		*slot = b;
-	}
+	if (!rtp_sorted_buckets(w->r, w->a->kind, &list))
+		w->err = -ENOMEM;
 	struct rtp_bucket **b = (void *)list.p;
-	size_t n = list.len / sizeof(*b);
-	if (w->a->kind != RTP_HEAP)
-		sort_descending(b, n);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < list.len / sizeof(*b); i++)
 		write_bucket(w, b[i]);
 	rtp_vec_free(&list);
 }
@@ -524,6 +592,7 @@ write_comments(struct writer *w)
 	if (w->a->comment)
 		write_comment(w, w->a->comment);
 	count_comment(w, "events lost: the table of stacks is full", rt_load(&w->r->no_memory[w->a->kind]));
+	count_comment(w, "label sets lost: too many or too large", rt_load(&mapping_region(w)->labels_lost));
 	if (w->a->kind != RTP_CPU)
 		return;
 	count_comment(w, "samples lost: a ring was full", rt_load(&w->r->ring_full));

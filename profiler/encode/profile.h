@@ -9,7 +9,11 @@
 // Function names without DWARF; NULL: none known. symbol/symtab.h has the real one.
 struct rtp_names {
 	const char *(*name)(void *arg, uint64_t addr, size_t *len);
+	uint64_t (*start)(void *arg, uint64_t addr); // address of that function; 0 unknown. May be NULL
 	void *arg;
+};
+struct rtp_name_buffer {
+	char s[RTP_MAX_FRAMES + 1][512];
 };
 
 // What the counters read at one moment; the difference of two is a session.
@@ -24,6 +28,7 @@ void rtp_base_free(struct rtp_base *base);
 
 struct rtp_profile_args {
 	enum rtp_kind kind;
+	const char *name;             // of a count profile; NULL: the kind's
 	const char *default_type;     // "alloc_space" for allocs; NULL none
 	const struct rtp_base *base;  // subtracted; NULL: since the beginning
 	int64_t time_ns;              // since 1970
@@ -33,6 +38,10 @@ struct rtp_profile_args {
 	const struct rtp_names *names; // NULL: addresses only
 	bool all_named;               // names knows every object, not the vdso alone
 };
+
+// The kind's buckets (struct rtp_bucket *) in Go's order: counts and delays descending, objects in use
+// ascending. False when there is no memory.
+bool rtp_sorted_buckets(struct rtp_region *r, enum rtp_kind kind, struct rtp_vec *list);
 
 // 0 or a negative errno value, as from rtp_out_close, which it does not call.
 int rtp_profile_write(struct rtp_region *r, const struct rtp_profile_args *a, struct rtp_out *o);

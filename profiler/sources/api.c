@@ -5,6 +5,7 @@
 
 #include <gort/pprof.h>
 
+#include "core/labels.h"
 #include "core/rtlink.h"
 #include "core/thread.h"
 #include "sources/emit.h"
@@ -33,7 +34,7 @@ gort_pprof_stop_cpu(void)
 GORT_API int
 gort_pprof_write(const char *name, int fd, int debug)
 {
-	return debug ? -ENOTSUP : rtp_emit_named(name, fd);
+	return rtp_emit_named(name, debug < 0 ? 0 : debug, fd);
 }
 
 GORT_API int64_t
@@ -77,3 +78,53 @@ gort_set_block_profile_rate(int64_t ns)
 	atomic_store(rt->block_profile_rate, ticks);
 	set_flag(rt, RT_HOOK_BLOCK, ticks > 0);
 }
+
+// ---- labels ----
+
+struct label_holder {
+	const struct rt_introspect *rt; // NULL: the thread's
+	const struct rtp_labels *outer;
+};
+
+static void
+set_labels(const struct label_holder *h, struct rtp_region *r, const struct rtp_labels *l)
+{
+	struct rtp_thread *t;
+	if (h->rt)
+		h->rt->set_labels(l);
+	else if ((t = rtp_thread_self()))
+		rt_store(&t->labels, rtp_off(r, l));
+}
+
+static struct label_holder
+label_holder(struct rtp_region *r)
+{
+	struct label_holder h = { rtp_runtime(), NULL };
+	if (h.rt && h.rt->goid()) {
+		h.outer = rtp_labels_at(r, rtp_labels_off(r, h.rt->labels()));
+		return h;
+	}
+	struct rtp_thread *t = rtp_thread_self();
+	h.rt = NULL;
+	h.outer = t ? rtp_labels_at(r, rt_load(&t->labels)) : NULL;
+	return h;
+}
+
+GORT_API void
+gort_do_labelled(const gort_label *labels, int n, void (*fn)(void *arg), void *arg)
+{
+	struct rtp_region *r = rtp_main();
+	struct label_holder h = { 0 };
+	if (r && n > 0) {
+		h = label_holder(r);
+		const struct rtp_labels *inner = rtp_labels_with(r, h.outer, (const struct rtp_label *)labels, n);
+		set_labels(&h, r, inner ? inner : h.outer);
+	}
+	fn(arg);
+	if (r && n > 0)
+		set_labels(&h, r, h.outer);
+}
+
+_Static_assert(sizeof(gort_label) == sizeof(struct rtp_label) &&
+		       offsetof(gort_label, value) == offsetof(struct rtp_label, value),
+	       "one is passed for the other");

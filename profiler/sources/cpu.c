@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/labels.h"
 #include "core/rtlink.h"
 #include "unwind/modules.h"
 #include "unwind/unwind.h"
@@ -54,12 +55,10 @@ push(struct rtp_region *r, struct rtp_thread *t, const uintptr_t *pcs, uint32_t 
 }
 
 static uint64_t
-labels_now(const struct rtp_thread *t)
+labels_now(struct rtp_region *r, const struct rtp_thread *t)
 {
 	const struct rt_introspect *rt = rtp_runtime();
-	if (rt && rt->goid())
-		return (uint64_t)(uintptr_t)rt->labels();
-	return rt_load(&t->labels);
+	return rt && rt->goid() ? rtp_labels_off(r, rt->labels()) : rt_load(&t->labels);
 }
 
 static void
@@ -78,7 +77,7 @@ sample(struct rtp_region *r, struct rtp_thread *t, const void *uc, uint64_t weig
 		rtp_add(&r->truncated, 1);
 	if (weight > 1)
 		rtp_add(&r->overruns, weight - 1);
-	push(r, t, pcs, (uint32_t)n, weight, labels_now(t));
+	push(r, t, pcs, (uint32_t)n, weight, labels_now(r, t));
 }
 
 static void

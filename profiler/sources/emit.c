@@ -12,6 +12,7 @@
 #include "sources/sources.h"
 #include "symbol/helper.h"
 #include "symbol/symtab.h"
+#include "text/text.h"
 #include "unwind/modules.h"
 
 static int64_t
@@ -35,21 +36,22 @@ rtp_monotime(void)
 }
 
 static int
-emit_direct(struct rtp_region *r, const struct rtp_profile_args *a, int fd, bool gzip)
+emit_direct(struct rtp_region *r, const struct rtp_profile_args *a, int debug, int fd, bool gzip)
 {
 	struct rtp_out *o = rtp_out_new(fd, gzip);
 	if (!o)
 		return -ENOMEM;
-	int err = rtp_profile_write(r, a, o), io = rtp_out_close(o);
+	int err = debug ? rtp_text_write(r, a, debug, o) : rtp_profile_write(r, a, o), io = rtp_out_close(o);
 	return err ? err : io;
 }
 
 // comment NULL: for the helper, which names everything but the vdso.
 static int
-emit_named_by_symtab(struct rtp_region *r, const struct rtp_profile_args *a, int fd, const char *comment)
+emit_named_by_symtab(struct rtp_region *r, const struct rtp_profile_args *a, int debug, int fd,
+		     const char *comment)
 {
 	struct rtp_profile_args b = *a;
-	struct rtp_symtab *s = rtp_symtab_new(r, comment == NULL);
+	struct rtp_symtab *s = debug && !comment ? NULL : rtp_symtab_new(r, comment == NULL);
 	struct rtp_names names = { 0 };
 	if (s) {
 		names = rtp_symtab_names(s);
@@ -57,23 +59,26 @@ emit_named_by_symtab(struct rtp_region *r, const struct rtp_profile_args *a, int
 		b.all_named = comment != NULL;
 	}
 	b.comment = comment;
-	int err = emit_direct(r, &b, fd, comment != NULL);
+	int err = emit_direct(r, &b, debug, fd, comment && !debug);
 	if (s)
 		rtp_symtab_free(s);
 	return err;
 }
 
 int
-rtp_emit(struct rtp_region *r, const struct rtp_profile_args *a, int fd)
+rtp_emit(struct rtp_region *r, const struct rtp_profile_args *a, int debug, int fd)
 {
 	const char *how = getenv("GORT_SYMBOLIZE");
 	char comment[160];
 	struct rtp_helper h;
-	if (how && strcmp(how, "none") == 0)
-		return emit_direct(r, a, fd, true);
-	int rc = rtp_helper_start(&h, fd);
+	if (how && strcmp(how, "none") == 0) {
+		if (!debug)
+			return emit_direct(r, a, 0, fd, true);
+		return emit_named_by_symtab(r, a, debug, fd, "");
+	}
+	int rc = rtp_helper_start(&h, fd, debug ? "text" : NULL);
 	if (rc == 0) {
-		int err = emit_named_by_symtab(r, a, h.in, NULL);
+		int err = emit_named_by_symtab(r, a, debug, h.in, NULL);
 		rc = rtp_helper_finish(&h);
 		if (rc == 0)
 			return 0;
@@ -83,58 +88,139 @@ rtp_emit(struct rtp_region *r, const struct rtp_profile_args *a, int fd)
 	snprintf(comment, sizeof(comment),
 		 "gort: symbol-table names only: gort-symbolize could not run (%s)",
 		 rc == -ENOENT ? "not found" : strerror(-rc));
-	return emit_named_by_symtab(r, a, fd, comment);
+	return emit_named_by_symtab(r, a, debug, fd, comment);
 }
 
 // ---- named profiles ----
 
-static int
-emit_snapshot(struct rtp_region *r, struct rtp_profile_args *a, int fd)
+static const struct {
+	const char *name;
+	enum rtp_kind kind;
+} builtin[] = { { "heap", RTP_HEAP }, { "allocs", RTP_HEAP }, { "mutex", RTP_MUTEX }, { "block", RTP_BLOCK },
+		{ "goroutine", RTP_GOROUTINE }, { "threadcreate", RTP_THREADCREATE } };
+
+static enum rtp_kind
+kind_of(const char *name)
 {
-	if (!r)
-		return -ENOTSUP;
-	int err = rtp_emit(r, a, fd);
-	rtp_region_free(r);
-	return err;
+	for (size_t i = 0; i < rt_nelem(builtin); i++)
+		if (strcmp(name, builtin[i].name) == 0)
+			return builtin[i].kind;
+	return rtp_custom_region(name) ? RTP_CUSTOM : RTP_KINDS;
 }
 
-static int
-emit_main(struct rtp_profile_args *a, int fd)
+static struct rtp_profile_args
+args_of(const char *name, enum rtp_kind kind)
+{
+	return (struct rtp_profile_args){ .kind = kind, .name = name, .time_ns = rtp_walltime(),
+					  .default_type = strcmp(name, "allocs") == 0 ? "alloc_space" : NULL };
+}
+
+static bool
+is_snapshot(enum rtp_kind kind)
+{
+	return kind == RTP_GOROUTINE || kind == RTP_THREADCREATE;
+}
+
+static struct rtp_region *
+snapshot(enum rtp_kind kind, int debug)
+{
+	return kind == RTP_GOROUTINE ? rtp_goroutine_snapshot(debug >= 2) : rtp_threadcreate_snapshot();
+}
+
+// The main region with what a profile of now says about it; NULL, with *err set, when there is none.
+static struct rtp_region *
+main_now(int *err)
 {
 	struct rtp_region *r = rtp_main();
 	const struct rt_introspect *rt = rtp_runtime();
-	if (!rt)
-		return -ENOTSUP;
-	if (!r)
-		return -ENOMEM;
+	*err = rt ? -ENOMEM : -ENOTSUP;
+	if (!rt || !r)
+		return NULL;
 	rtp_modules_refresh(r);
 	r->mem_rate = rt_load(rt->mem_profile_rate);
+	r->mutex_fraction = rt_load(rt->mutex_profile_fraction);
 	r->ticks_per_ns = rt->ticks_per_second() / 1e9;
-	return rtp_emit(r, a, fd);
+	return r;
 }
 
 int
-rtp_emit_named(const char *name, int fd)
+rtp_emit_named(const char *name, int debug, int fd)
 {
-	struct rtp_profile_args a = { .time_ns = rtp_walltime() };
-	if (strcmp(name, "heap") == 0 || strcmp(name, "allocs") == 0) {
-		a.kind = RTP_HEAP;
-		a.default_type = name[0] == 'a' ? "alloc_space" : NULL;
-		return emit_main(&a, fd);
+	enum rtp_kind kind = kind_of(name);
+	if (kind == RTP_KINDS)
+		return -ENOENT;
+	struct rtp_profile_args a = args_of(name, kind);
+	int err = -ENOTSUP;
+	struct rtp_region *r = kind == RTP_CUSTOM  ? rtp_custom_region(name)
+			       : is_snapshot(kind) ? snapshot(kind, debug)
+						   : main_now(&err);
+	if (!r)
+		return err;
+	if (kind == RTP_CUSTOM)
+		rtp_modules_refresh(rtp_main());
+	err = rtp_emit(r, &a, debug, fd);
+	if (is_snapshot(kind))
+		rtp_region_free(r);
+	return err;
+}
+
+// ---- delta profiles ----
+
+int
+rtp_delta_begin(struct rtp_delta *d, const char *name)
+{
+	*d = (struct rtp_delta){ .name = name, .kind = kind_of(name), .start_wall = rtp_walltime() };
+	int err = 0;
+	if (d->kind == RTP_KINDS || d->kind == RTP_CUSTOM)
+		return d->kind == RTP_KINDS ? -ENOENT : -EOPNOTSUPP;
+	if (is_snapshot(d->kind))
+		return (d->then = snapshot(d->kind, 0)) ? 0 : -ENOTSUP;
+	struct rtp_region *r = main_now(&err);
+	if (!r)
+		return err;
+	return rtp_base_take(&d->base, r, d->kind) ? 0 : -ENOMEM;
+}
+
+// now - then, stack by stack.
+static void
+subtract(struct rtp_region *now, struct rtp_region *then, enum rtp_kind kind)
+{
+	uintptr_t pcs[RTP_MAX_FRAMES];
+	rtp_for_buckets(b, then, kind) {
+		for (int i = 0; i < b->npc; i++)
+			pcs[i] = rtp_bucket_pcs(b)[i];
+		struct rtp_bucket *to = rtp_bucket(now, kind, b->aux, pcs, b->npc);
+		if (to)
+			rtp_add(&to->v[RTP_COUNT], 0 - rt_load(&b->v[RTP_COUNT]));
 	}
-	if (strcmp(name, "mutex") == 0 || strcmp(name, "block") == 0) {
-		a.kind = name[0] == 'm' ? RTP_MUTEX : RTP_BLOCK;
-		return emit_main(&a, fd);
+}
+
+int
+rtp_delta_end(struct rtp_delta *d, int fd)
+{
+	int err = -ENOTSUP;
+	struct rtp_region *r = d->then ? snapshot(d->kind, 0) : main_now(&err);
+	if (r) {
+		struct rtp_profile_args a = args_of(d->name, d->kind);
+		a.duration_ns = a.time_ns - d->start_wall;
+		if (d->then)
+			subtract(r, d->then, d->kind);
+		else
+			a.base = &d->base;
+		err = rtp_emit(r, &a, 0, fd);
 	}
-	if (strcmp(name, "goroutine") == 0) {
-		a.kind = RTP_GOROUTINE;
-		return emit_snapshot(rtp_goroutine_snapshot(), &a, fd);
-	}
-	if (strcmp(name, "threadcreate") == 0) {
-		a.kind = RTP_THREADCREATE;
-		return emit_snapshot(rtp_threadcreate_snapshot(), &a, fd);
-	}
-	return -ENOENT;
+	if (r && d->then)
+		rtp_region_free(r);
+	rtp_delta_cancel(d);
+	return err;
+}
+
+void
+rtp_delta_cancel(struct rtp_delta *d)
+{
+	rtp_base_free(&d->base);
+	rtp_region_free(d->then);
+	d->then = NULL;
 }
 
 // ---- CPU ----
@@ -172,7 +258,15 @@ rtp_cpu_session_stop(struct rtp_cpu_session *s)
 	rtp_cpu_release();
 	rtp_drain();
 	rtp_modules_refresh(rtp_main());
-	int err = rtp_emit(rtp_main(), &a, s->fd);
+	int err = rtp_emit(rtp_main(), &a, 0, s->fd);
 	rtp_base_free(&s->base);
 	return err;
+}
+
+void
+rtp_cpu_session_cancel(struct rtp_cpu_session *s)
+{
+	s->on = false;
+	rtp_cpu_release();
+	rtp_base_free(&s->base);
 }

@@ -105,7 +105,7 @@ write_one(struct env_profile *e)
 {
 	if (!e->pattern || e->fd < 0 || (e == &env[ENV_CPU] && !cpu.on))
 		return;
-	int rc = e == &env[ENV_CPU] ? rtp_cpu_session_stop(&cpu) : rtp_emit_named(e->profile, e->fd);
+	int rc = e == &env[ENV_CPU] ? rtp_cpu_session_stop(&cpu) : rtp_emit_named(e->profile, 0, e->fd);
 	if (rc == -ENOTSUP)
 		complain(e, "no such profile in a program without the runtime", rc);
 	else if (rc < 0)

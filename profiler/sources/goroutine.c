@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <string.h>
+#include <time.h>
+
+#include "core/goroutine.h"
+#include "core/labels.h"
 #include "core/rtlink.h"
 #include "core/thread.h"
 #include "sources/sources.h"
@@ -42,11 +47,43 @@ add_start(uintptr_t startpc, uint64_t entry_lo, uint64_t entry_hi, uintptr_t *pc
 	return there ? n : k;
 }
 
+struct snapshot {
+	struct rtp_region *r;
+	bool each; // one record a goroutine, not one bucket a stack
+	int64_t now;
+};
+
+static void
+count(struct snapshot *s, const struct rt_goroutine_info *gi, const uintptr_t *pcs, int n)
+{
+	uint64_t labels = rtp_labels_off(s->r->mappings_of, gi->labels);
+	struct rtp_bucket *b = rtp_bucket(s->r, RTP_GOROUTINE, labels, pcs, n);
+	if (b)
+		rtp_add(&b->v[RTP_COUNT], 1);
+}
+
+static void
+record(struct snapshot *s, const struct rt_goroutine_info *gi, const uintptr_t *pcs, int n)
+{
+	struct rtp_goroutine *g = rtp_alloc(s->r, sizeof(*g) + (size_t)n * 8);
+	if (!g) {
+		rtp_add(&s->r->no_memory[RTP_GOROUTINE], 1);
+		return;
+	}
+	*g = (struct rtp_goroutine){ .next = rt_load(&s->r->goroutines), .goid = gi->goid,
+				     .parent = gi->parentgoid, .state = gi->state,
+				     .waited_ns = gi->waitreason && gi->waitsince ? s->now - gi->waitsince : 0,
+				     .gopc = gi->gopc, .locked = gi->locked, .self = gi->self,
+				     .npc = (uint32_t)n };
+	memcpy(g->pcs, pcs, (size_t)n * 8);
+	rt_store(&s->r->goroutines, rtp_off(s->r, g));
+}
+
 // Runs with the world stopped: no malloc, no lock, no output.
 static void
 add_goroutine(const struct rt_goroutine_info *gi, void *arg)
 {
-	struct rtp_region *r = arg;
+	struct snapshot *s = arg;
 	if (gi->system)
 		return;
 	uintptr_t pcs[RTP_MAX_FRAMES];
@@ -59,22 +96,31 @@ add_goroutine(const struct rt_goroutine_info *gi, void *arg)
 		w.r = (struct rtp_regs){ gi->pc, gi->sp, gi->fp };
 	int n = rtp_unwind(&w, pcs, RTP_MAX_FRAMES, 0);
 	if (!gi->is_main)
-		n = add_start(gi->startpc, r->entry_lo, r->entry_hi, pcs, n);
-	struct rtp_bucket *b = rtp_bucket(r, RTP_GOROUTINE, (uint64_t)(uintptr_t)gi->labels, pcs, n);
-	if (b)
-		rtp_add(&b->v[RTP_COUNT], 1);
+		n = add_start(gi->startpc, s->r->entry_lo, s->r->entry_hi, pcs, n);
+	if (s->each)
+		record(s, gi, pcs, n);
+	else
+		count(s, gi, pcs, n);
+}
+
+static void
+walk(void *arg)
+{
+	rtp_runtime()->for_each_goroutine(add_goroutine, arg);
 }
 
 struct rtp_region *
-rtp_goroutine_snapshot(void)
+rtp_goroutine_snapshot(bool each)
 {
 	const struct rt_introspect *rt = rtp_runtime();
-	struct rtp_region *r = rt && rt->started() ? new_snapshot() : NULL;
-	if (r && rt->for_each_goroutine(add_goroutine, r) < 0) {
-		rtp_region_free(r);
-		r = NULL;
-	}
-	return r;
+	struct snapshot s = { .r = rt && rt->started() ? new_snapshot() : NULL, .each = each };
+	struct timespec ts;
+	if (!s.r)
+		return NULL;
+	clock_gettime(CLOCK_MONOTONIC, &ts); // the clock of rt_nanotime
+	s.now = ts.tv_sec * 1000000000ll + ts.tv_nsec;
+	rt->visit(walk, &s);
+	return s.r;
 }
 
 struct rtp_region *

@@ -3,6 +3,8 @@
 // not rewrite history. Go: runtime/mprof.go.
 #include "arch/arch.h"
 #include "base/rand.h"
+#include "core/labels.h"
+#include "core/rtlink.h"
 #include "core/thread.h"
 #include "sources/capture.h"
 #include "sources/sources.h"
@@ -28,7 +30,9 @@ record(enum rtp_kind kind, uint64_t count_fix16, uint64_t ticks, int skip)
 		return;
 	rtp_regs_here(&here);
 	int n = rtp_capture(r, &here, pcs, RTP_MAX_FRAMES, skip + 2);
-	struct rtp_bucket *b = rtp_bucket(r, kind, 0, pcs, n);
+	// Who waited matters; who ended others' waiting is nobody's request.
+	const void *labels = kind == RTP_BLOCK && rtp_runtime() ? rtp_runtime()->labels() : NULL;
+	struct rtp_bucket *b = rtp_bucket(r, kind, rtp_labels_off(r, labels), pcs, n);
 	if (!b)
 		return;
 	rtp_add(&b->v[RTP_LOCK_COUNT_FIX16], count_fix16);

@@ -20,10 +20,18 @@ void rtp_block_event(int64_t ticks, int64_t rate, int skip);
 void rtp_mutex_event(int64_t ticks, int64_t fraction, int skip);
 
 // ---- goroutines (sources/goroutine.c) ----
-// A region of its own holding one bucket a distinct stack; NULL without a runtime or memory. Free it.
-struct rtp_region *rtp_goroutine_snapshot(void);
+// A region of its own holding one bucket a distinct stack, or, when each, one struct rtp_goroutine a
+// goroutine; NULL without a runtime or memory. Free it. Any thread.
+struct rtp_region *rtp_goroutine_snapshot(bool each);
 // One bucket without a stack: the number of threads.
 struct rtp_region *rtp_threadcreate_snapshot(void);
+
+// ---- custom profiles (sources/custom.c) ----
+// The region of the custom profile of this name; NULL: there is none. Profiles are for ever.
+struct rtp_region *rtp_custom_region(const char *name);
+// Fills in names and numbers of values; returns how many, at most max.
+int rtp_custom_names(const char **names, int64_t *counts, int max);
+void rtp_custom_forked(void);
 
 // ---- the runtime's hooks (sources/hooks.c) ----
 void rtp_hooks_install(void);

@@ -140,9 +140,9 @@ helper_env(char **to, size_t n)
 }
 
 static int
-launch(struct rtp_helper *h, const char *path, int in, int out, int status)
+launch(struct rtp_helper *h, const char *path, const char *mode, int in, int out, int status)
 {
-	char *argv[] = { (char *)HELPER, NULL }, *env[32];
+	char *argv[] = { (char *)HELPER, (char *)mode, NULL }, *env[32];
 	char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (stack == MAP_FAILED)
@@ -169,7 +169,7 @@ launch(struct rtp_helper *h, const char *path, int in, int out, int status)
 }
 
 int
-rtp_helper_start(struct rtp_helper *h, int out)
+rtp_helper_start(struct rtp_helper *h, int out, const char *mode)
 {
 	char path[PATH_MAX];
 	int data[2], status[2];
@@ -183,7 +183,7 @@ rtp_helper_start(struct rtp_helper *h, int out)
 		close(data[1]);
 		return err;
 	}
-	int rc = launch(h, path, data[1], out, status[1]);
+	int rc = launch(h, path, mode, data[1], out, status[1]);
 	close(data[1]);
 	close(status[1]);
 	h->in = data[0];

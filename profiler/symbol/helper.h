@@ -14,8 +14,8 @@ struct rtp_helper {
 	void *stack;
 };
 
-// out: where the symbolized profile goes. Returns 0 or a negative errno value; ENOENT: no helper found.
-int rtp_helper_start(struct rtp_helper *h, int out);
+// out: where the symbolized profile goes. mode: NULL, or "text" (text/text.h). Returns 0 or a negative errno value; ENOENT: no helper found.
+int rtp_helper_start(struct rtp_helper *h, int out, const char *mode);
 // Ends the input, waits. 0 when the helper wrote the profile, else a negative errno value; nothing was
 // written then.
 int rtp_helper_finish(struct rtp_helper *h);

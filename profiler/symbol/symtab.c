@@ -202,10 +202,9 @@ read_object(struct object *o, const char *path)
 	close(fd);
 }
 
-static const char *
-name(void *arg, uint64_t addr, size_t *len)
+static const struct rtp_sym *
+find(struct rtp_symtab *s, uint64_t addr, struct object **in)
 {
-	struct rtp_symtab *s = arg;
 	struct object *o = (void *)s->objects.p;
 	for (size_t i = 0; i < s->objects.len / sizeof(*o); i++) {
 		if (addr < o[i].m->lo || addr >= o[i].m->hi || rt_load(&((struct rtp_mapping *)o[i].m)->gone))
@@ -214,15 +213,30 @@ name(void *arg, uint64_t addr, size_t *len)
 			o[i].tried = true;
 			read_object(&o[i], rtp_at(s->r, o[i].m->path));
 		}
-		const struct rtp_sym *sym = rtp_sym_find((const void *)o[i].syms.p,
-							 o[i].syms.len / sizeof(*sym),
-							 addr - o[i].m->lo + o[i].vaddr_of_lo);
-		if (!sym)
-			return NULL;
-		*len = strlen(sym->name);
-		return sym->name;
+		*in = &o[i];
+		return rtp_sym_find((const void *)o[i].syms.p, o[i].syms.len / sizeof(struct rtp_sym),
+				    addr - o[i].m->lo + o[i].vaddr_of_lo);
 	}
 	return NULL;
+}
+
+static const char *
+name(void *arg, uint64_t addr, size_t *len)
+{
+	struct object *o;
+	const struct rtp_sym *sym = find(arg, addr, &o);
+	if (!sym)
+		return NULL;
+	*len = strlen(sym->name);
+	return sym->name;
+}
+
+static uint64_t
+start(void *arg, uint64_t addr)
+{
+	struct object *o;
+	const struct rtp_sym *sym = find(arg, addr, &o);
+	return sym ? sym->addr - o->vaddr_of_lo + o->m->lo : 0;
 }
 
 struct rtp_symtab *
@@ -249,7 +263,7 @@ rtp_symtab_new(struct rtp_region *r, bool vdso_only)
 struct rtp_names
 rtp_symtab_names(struct rtp_symtab *s)
 {
-	return (struct rtp_names){ name, s };
+	return (struct rtp_names){ name, start, s };
 }
 
 void

@@ -63,4 +63,9 @@ void rt_uc_regs(const void *uc, uintptr_t *regs);
 // Every general and vector register of the interrupted code lies in [*lo, *hi) of the signal frame.
 void rt_uc_bounds(const void *uc, uintptr_t *lo, uintptr_t *hi);
 
+// RT_RSEQ_STORE_IF(off, p, old, new, failed): *p = new if *p == old, as a restartable sequence of plain
+// instructions (a load, a release store); else, or when it was interrupted, goes to the label failed with
+// *p untouched. Between its load and its store another thread's atomic operation on *p may be lost: such
+// a thread must call rt_os_rseq_fence afterwards and look again. p: int32_t *. off: rt_rseq_offset, not 0.
+
 #include "arch_inline.h" // of the CPU: rt_cpu_relax, rt_cputicks, rt_getsp, the TLS accessors

@@ -45,6 +45,9 @@
 #define rt_load_acquire(p) atomic_load_explicit((p), memory_order_acquire)
 #define rt_store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
 
+// x += n for an atomic that only its owner (or the holder of its lock) writes: no locked instruction.
+#define RT_BUMP(p, n) rt_store((p), rt_load(p) + (n))
+
 #if defined(__SANITIZE_ADDRESS__)
 #define RT_ASAN 1
 #elif defined(__has_feature)

@@ -10,7 +10,7 @@
 
 enum { ACTIVE_SPIN = 4, SPIN_PAUSES = 30 }; // Go: active_spin, active_spin_cnt
 
-static int ncpu;
+static _Atomic int ncpu; // written by whoever comes first; all write the same
 
 static bool
 spin_once(struct rt_mutex *l)
@@ -23,9 +23,9 @@ spin_once(struct rt_mutex *l)
 void
 rt_lock_slow(struct rt_mutex *l)
 {
-	if (ncpu == 0)
-		ncpu = rt_os_ncpu(); // idempotent, so a race is harmless
-	for (int i = 0; i < ACTIVE_SPIN && ncpu > 1; i++)
+	if (rt_load(&ncpu) == 0)
+		rt_store(&ncpu, rt_os_ncpu());
+	for (int i = 0; i < ACTIVE_SPIN && rt_load(&ncpu) > 1; i++)
 		if (spin_once(l))
 			return;
 	rt_os_yield();

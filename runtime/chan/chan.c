@@ -111,7 +111,11 @@ parkwait(struct hchan *c, struct waitq *q, const void *send, void *recv, enum wa
 	gp->param = NULL;
 	gp->waitchan = c;
 	rt_waitq_enqueue(q, sg);
+	if (rt_unlikely(c->timer))
+		rt_timer_chan_block(c);
 	rt_park(&c->lock, why);
+	if (rt_unlikely(c->timer))
+		rt_timer_chan_unblock(c);
 	gp->waitchan = NULL;
 	if (rt_unlikely(t0 != 0))
 		rt_block_event(t0, sg->releasetime, 3); // hides parkwait, send_wait/recv_wait
@@ -237,8 +241,13 @@ gort_chan_try_send(gort_chan *c, const void *elem)
 {
 	struct sudog *wake;
 
-	if (!c || !rt_chan_send_ready(c))
+	if (!c)
 		return false;
+	if (!rt_chan_send_ready(c)) {
+		rt_chan_look_again();
+		if (!rt_chan_send_ready(c))
+			return false;
+	}
 	rt_enter();
 	rt_chan_lock(c);
 	enum chan_result r = rt_chan_send_locked(c, elem, &wake);
@@ -256,8 +265,13 @@ gort_chan_try_recv(gort_chan *c, void *elem)
 {
 	struct sudog *wake;
 
-	if (!c || !rt_chan_recv_ready(c))
+	if (!c)
 		return 0;
+	if (!rt_chan_recv_ready(c)) {
+		rt_chan_look_again();
+		if (!rt_chan_recv_ready(c))
+			return 0;
+	}
 	rt_enter();
 	rt_chan_lock(c);
 	enum chan_result r = rt_chan_recv_locked(c, elem, &wake);
@@ -325,11 +339,11 @@ gort_chan_close(gort_chan *c)
 ptrdiff_t
 gort_chan_len(const gort_chan *c)
 {
-	return c ? (ptrdiff_t)rt_load(&((struct hchan *)c)->qcount) : 0;
+	return c && !c->timer ? (ptrdiff_t)rt_load(&((struct hchan *)c)->qcount) : 0;
 }
 
 ptrdiff_t
 gort_chan_cap(const gort_chan *c)
 {
-	return c ? (ptrdiff_t)c->dataqsiz : 0;
+	return c && !c->timer ? (ptrdiff_t)c->dataqsiz : 0;
 }

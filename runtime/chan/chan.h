@@ -18,6 +18,11 @@
 // operation could go ahead. One channel: a false answer is right for the moment of the read. Several
 // channels: select.c reads them all twice and compares seq, which grows before every change.
 //
+// Not ready, says a peek: but the release of the lock in this goroutine's operation before it was a plain
+// store, which other CPUs may not see yet. Two goroutines that each send and then look at the other's
+// channel could both find nothing, which no order of the four operations explains. So before an operation
+// reports that it would block there is a fence (rt_chan_look_again) and another look.
+//
 // Collector. Slots and sudog.value are not read in the stop that begins marking, so a word that leaves
 // one of them while marking is on is shaded, like anything that is overwritten (gc/barrier.h). Slots of
 // element types with pointers are cleared when their value is taken. While a goroutine is parked here,
@@ -37,6 +42,7 @@
 #include "gc/barrier.h"
 #include "sched/proc.h"
 #include "sched/sudog.h"
+#include "sched/time.h"
 
 struct waitq {
 	_Atomic(struct sudog *) first;
@@ -51,6 +57,7 @@ struct hchan {
 	_Atomic uint32_t closed;
 	uint16_t elemsize;	   // bytes; set at make
 	bool scan;		   // elements may hold collected pointers; set at make
+	bool timer;		   // a timer's channel (sched/time.h); set at make
 	size_t dataqsiz;	   // slots in buf; set at make
 	char *buf;		   // set at make
 	struct waitq recvq, sendq; // heads are peeked at too
@@ -85,7 +92,8 @@ RT_INLINE bool
 rt_chan_recv_ready(struct hchan *c)
 {
 	return rt_load_acquire(&c->qcount) != 0 || rt_load_acquire(&c->sendq.first) != NULL ||
-	       rt_load_acquire(&c->closed) != 0;
+	       rt_load_acquire(&c->closed) != 0 ||
+	       (rt_unlikely(c->timer) && rt_timer_chan_ready(c));
 }
 
 RT_INLINE bool
@@ -93,6 +101,14 @@ rt_chan_send_ready(struct hchan *c)
 {
 	return rt_load_acquire(&c->qcount) < c->dataqsiz ||
 	       rt_load_acquire(&c->recvq.first) != NULL || rt_load_acquire(&c->closed) != 0;
+}
+
+// Between a look that found a channel not ready and the one that counts. seq_cst: pairs with the same
+// fence of whoever changed the channel looked at, between that change and a look at ours.
+RT_INLINE void
+rt_chan_look_again(void)
+{
+	atomic_thread_fence(memory_order_seq_cst);
 }
 
 RT_INLINE void
@@ -232,6 +248,20 @@ rt_chan_buf_take(struct hchan *c, void *elem)
 	rt_store_release(&c->qcount, rt_load(&c->qcount) - 1);
 }
 
+// The buffer is full; the value in, of the oldest waiting sender, takes the place of the one that leaves,
+// which is also the next to be written. qcount stays as it is: a peek must not see a channel with values
+// in it empty, not even for a moment.
+RT_INLINE void
+rt_chan_buf_exchange(struct hchan *c, void *elem, const void *in)
+{
+	char *slot = rt_chan_slot(c, c->recvx);
+	rt_elem_shade(c, slot);
+	rt_elem_out(c, elem, slot);
+	rt_elem_shade(c, in);
+	rt_elem_copy(slot, in, c->elemsize);
+	c->sendx = c->recvx = rt_chan_after(c, c->recvx);
+}
+
 // Sends if that needs no waiting. Lock held, before and after. *wake: a receiver that got the value;
 // the caller hands it to rt_chan_wake after unlocking.
 RT_INLINE enum chan_result
@@ -263,14 +293,11 @@ rt_chan_recv_locked(struct hchan *c, void *elem, struct sudog **wake)
 {
 	*wake = NULL;
 	if (rt_load(&c->qcount) != 0) {
-		rt_chan_buf_take(c, elem);
-		struct sudog *sg = rt_waitq_dequeue(&c->sendq);
-		if (sg) {
-			// The buffer was full; the oldest waiting sender's value takes the free place.
-			rt_elem_shade(c, sg->elem);
-			rt_chan_buf_put(c, sg->elem);
-			*wake = sg;
-		}
+		*wake = rt_waitq_dequeue(&c->sendq);
+		if (*wake)
+			rt_chan_buf_exchange(c, elem, (*wake)->elem);
+		else
+			rt_chan_buf_take(c, elem);
 		return CHAN_DONE;
 	}
 	struct sudog *sg = rt_waitq_dequeue(&c->sendq);
@@ -283,6 +310,10 @@ rt_chan_recv_locked(struct hchan *c, void *elem, struct sudog **wake)
 	if (rt_load(&c->closed)) {
 		rt_elem_out_zero(c, elem);
 		return CHAN_CLOSED;
+	}
+	if (rt_unlikely(c->timer) && rt_timer_chan_poll(c)) {
+		rt_chan_buf_take(c, elem);
+		return CHAN_DONE;
 	}
 	return CHAN_BLOCK;
 }

@@ -16,6 +16,8 @@
 // turned ready after the first look's state and unready before the second's; the change that turned it
 // unready began, with a step of seq, after it was ready, so after the first look read seq, and before
 // the second did. So seq differs, and equal ones mean "not ready in between", for all channels at once.
+// The fence that a peek needs (chan/chan.h) stands between the looks, and the moment just before the second
+// is the one that counts.
 //
 // Rejected for step 4: one lock at a time. It makes a goroutine that selects to send and to receive on
 // one channel meet itself.
@@ -95,14 +97,14 @@ look(struct selection *s, uint32_t *seq)
 static bool
 notready_twice(const struct selection *s, const uint32_t *seq)
 {
-	if (s->nchans <= 1)
-		return true; // one channel's peek is a moment of its own
+	rt_chan_look_again();
 	for (int i = 0; i < s->n; i++) {
 		const struct gort_select_case *k = &s->cases[i];
 		if (k->kind == GORT_SELECT_DEFAULT || !k->chan)
 			continue;
-		// The state's loads are acquires: seq is read after them.
-		if (case_ready(k) || rt_load(&k->chan->seq) != seq[i])
+		// The state's loads are acquires: seq is read after them. One channel alone needs no
+		// seq: the second look is a moment of its own.
+		if (case_ready(k) || (s->nchans > 1 && rt_load(&k->chan->seq) != seq[i]))
 			return false;
 	}
 	return true;
@@ -271,6 +273,8 @@ enqueue_all(const struct selection *s, const uint16_t *order)
 		sg->casei = order[i];
 		rt_chan_sudog_load(c, sg, send ? k->elem : NULL);
 		rt_waitq_enqueue(send ? &c->sendq : &c->recvq, sg);
+		if (rt_unlikely(c->timer))
+			rt_timer_chan_block(c);
 		*link = sg;
 		link = &sg->waitlink;
 	}
@@ -297,6 +301,8 @@ release_all(struct g *gp)
 	struct sudog *next;
 	for (struct sudog *sg = gp->waiting; sg; sg = next) {
 		next = sg->waitlink;
+		if (rt_unlikely(sg->c->timer))
+			rt_timer_chan_unblock(sg->c);
 		sg->waitlink = NULL;
 		sg->isselect = false;
 		sg->c = NULL;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/rand.h"
+#include "data/iface.h"
 #include "debug/throw.h"
 #include "sched/tls.h"
 
@@ -135,6 +136,8 @@ kindhash(int kind, const void *p, size_t size, uint64_t seed)
 		const gort_string *s = p;
 		return rt_memhash(s->str, (size_t)s->len, seed);
 	}
+	case GORT_KIND_ANY:
+		return rt_any_hash(*(const gort_any *)p, seed);
 	default:
 		return rt_memhash(p, size, seed);
 	}
@@ -151,9 +154,43 @@ kindequal(int kind, const void *a, const void *b, size_t size)
 		       floatequal((const char *)a + size / 2, (const char *)b + size / 2, size / 2);
 	case GORT_KIND_STRING:
 		return gort_string_equal(*(const gort_string *)a, *(const gort_string *)b);
+	case GORT_KIND_ANY:
+		return rt_any_equal(*(const gort_any *)a, *(const gort_any *)b);
 	default:
 		return memcmp(a, b, size) == 0;
 	}
+}
+
+// Kinds that bytes do not compare.
+static bool
+bykind(int kind)
+{
+	return kind == GORT_KIND_FLOAT || kind == GORT_KIND_COMPLEX || kind == GORT_KIND_STRING ||
+	       kind == GORT_KIND_ANY;
+}
+
+// Bytes that are compared at a time: of a field that is an array its elements, where bytes would not do.
+static size_t
+stepof(const struct gort_key_field *f)
+{
+	return bykind(f->kind) ? f->elem : f->size;
+}
+
+static uint64_t
+fieldhash(const struct gort_key_field *f, const char *p, uint64_t seed)
+{
+	for (size_t at = 0, step = stepof(f); at < f->size; at += step)
+		seed = kindhash(f->kind, p + f->offset + at, step, seed);
+	return seed;
+}
+
+static bool
+fieldequal(const struct gort_key_field *f, const char *a, const char *b)
+{
+	for (size_t at = f->offset, step = stepof(f); at < f->offset + f->size; at += step)
+		if (!kindequal(f->kind, a + at, b + at, step))
+			return false;
+	return true;
 }
 
 uint64_t
@@ -161,10 +198,8 @@ rt_type_hash(const gort_type *t, const void *p, uint64_t seed)
 {
 	if (!(t->flags & GORT_TYPE_KEY))
 		return kindhash(t->kind, p, t->size, seed);
-	for (uint32_t i = 0; i < t->nkeys; i++) {
-		const struct gort_key_field *f = &t->keys[i];
-		seed = kindhash(f->kind, (const char *)p + f->offset, f->size, seed);
-	}
+	for (uint32_t i = 0; i < t->nkeys; i++)
+		seed = fieldhash(&t->keys[i], p, seed);
 	return seed;
 }
 
@@ -173,12 +208,9 @@ rt_type_equal(const gort_type *t, const void *a, const void *b)
 {
 	if (!(t->flags & GORT_TYPE_KEY))
 		return kindequal(t->kind, a, b, t->size);
-	for (uint32_t i = 0; i < t->nkeys; i++) {
-		const struct gort_key_field *f = &t->keys[i];
-		if (!kindequal(f->kind, (const char *)a + f->offset, (const char *)b + f->offset,
-			       f->size))
+	for (uint32_t i = 0; i < t->nkeys; i++)
+		if (!fieldequal(&t->keys[i], a, b))
 			return false;
-	}
 	return true;
 }
 
@@ -212,4 +244,10 @@ bool
 rt_type_needkeyupdate(const gort_type *t)
 {
 	return haskind(t, BIT(FLOAT) | BIT(COMPLEX) | BIT(STRING) | BIT(ANY));
+}
+
+bool
+rt_type_hashmightpanic(const gort_type *t)
+{
+	return haskind(t, BIT(ANY));
 }

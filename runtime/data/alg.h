@@ -73,6 +73,9 @@ bool rt_type_reflexive(const gort_type *t);
 // Can equal values differ in their bytes (+-0, strings at different addresses)?
 bool rt_type_needkeyupdate(const gort_type *t);
 
+// Can a value of the type hold something unhashable (any)?
+bool rt_type_hashmightpanic(const gort_type *t);
+
 // Neither parks; both panic as Go on an any that holds something unhashable.
 uint64_t rt_type_hash(const gort_type *t, const void *p, uint64_t seed);
 bool rt_type_equal(const gort_type *t, const void *a, const void *b);

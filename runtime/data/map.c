@@ -237,6 +237,7 @@ new_maptype(const gort_type *key, const gort_type *elem, int engine, int keyclas
 				   .indirectelem = elem->size > MAP_MAX_DIRECT,
 				   .reflexivekey = !user && rt_type_reflexive(key),
 				   .needkeyupdate = !user && rt_type_needkeyupdate(key),
+				   .hashmightpanic = !user && rt_type_hashmightpanic(key),
 				   .hash = user ? hash_by_user : hash_by_type,
 				   .equal = user ? equal_by_user : equal_by_type,
 				   .funcs = *funcs};

@@ -2,14 +2,14 @@
 // The runtime's side of hooks.h: the hook table, and the answers to a profiler's questions.
 #include "debug/hooks.h"
 
-#include <errno.h>
-
 #include "arch/arch.h"
 #include "base/lock.h"
 #include "debug/throw.h"
+#include "debug/traceback.h"
 #include "mem/malloc.h"
 #include "os/os.h"
 #include "sched/proc.h"
+#include "sched/sched.h"
 #include "sched/stack.h"
 
 _Atomic uint32_t rt_hook_flags;
@@ -133,6 +133,8 @@ describe(struct rt_goroutine_info *gi, struct g *gp, const struct walk *w)
 		.status = (int)st,
 		.waitreason = st == Gwaiting ? rt_wait_reason_text(gp->waitreason) : NULL,
 		.waitsince = gp->waitsince,
+		.state = rt_gstate_text(gp),
+		.self = gp == w->self,
 		.system = gp->is_system,
 		.locked = gp->lockedm != NULL,
 		.is_main = gp->is_main,
@@ -189,14 +191,29 @@ walk0(void *arg)
 static int
 for_each_goroutine(void (*fn)(const struct rt_goroutine_info *gi, void *arg), void *arg)
 {
-	struct m *mp = rt_getm();
-	if (!mp || !mp->curg)
-		return -EAGAIN; // a foreign thread has no P to stop the world with
-	struct walk w = {.fn = fn, .arg = arg, .self = mp->curg};
-	rt_enter();
+	struct walk w = {.fn = fn, .arg = arg};
+	rt_enter(); // a foreign thread becomes a goroutine with a P
+	w.self = rt_getm()->curg;
 	rt_systemstack(walk0, &w);
 	rt_leave();
 	return w.n;
+}
+
+static void
+visit_runtime(void (*fn)(void *arg), void *arg)
+{
+	bool own = !rt_getm();
+	if (own)
+		rt_adopt_own_thread();
+	fn(arg);
+	if (own)
+		rt_drop_own_thread();
+}
+
+static int
+maxprocs(void)
+{
+	return gomaxprocs;
 }
 
 static int
@@ -255,9 +272,11 @@ gort_introspect(void)
 		.thread_slot = thread_slot,
 		.for_each_goroutine = for_each_goroutine,
 		.num_threads = num_threads,
+		.visit = visit_runtime,
 		.gc = collect,
 		.ticks_per_second = ticks_per_second,
 		.num_goroutine = rt_ngoroutines,
+		.maxprocs = maxprocs,
 		.entry_lo = (uintptr_t)rt_gostart,
 		.entry_hi = (uintptr_t)rt_gostart_end,
 	};

@@ -65,8 +65,9 @@ struct rt_goroutine_info {
 	uint64_t goid, parentgoid;
 	int status;             // enum gstatus
 	const char *waitreason; // NULL when it does not wait
+	const char *state;      // as tracebacks print it: the wait reason, or the status
 	int64_t waitsince;      // rt_nanotime clock, 0 unknown
-	bool system, locked, is_main;
+	bool system, locked, is_main, self;
 	uintptr_t startpc, gopc;
 	const void *labels;
 	// Where to start unwinding. uc: interrupted context of a running thread (its leaf pc is exact);
@@ -98,13 +99,18 @@ struct rt_introspect {
 	void **(*thread_slot)(void);
 	// Calls fn for each live goroutine. The world is stopped for the running ones, which come first;
 	// parked ones follow (with the world stopped too in this version). fn must not allocate from
-	// libc, print or park. Returns how many; -EAGAIN on a thread that is no goroutine.
+	// libc, print or park. Returns how many. From any thread; see visit for those that are no Ms.
 	int (*for_each_goroutine)(void (*fn)(const struct rt_goroutine_info *gi, void *arg), void *arg);
 	int (*num_threads)(void);
-	// Runs a full collection and waits for its sweep; on a goroutine only.
+	// Calls fn, which may call into the runtime. On a thread counted in own_threads the runtime is left
+	// as if the thread had never been there: its goroutine is a system goroutine, shown to nobody, and
+	// is gone afterwards, so that deadlocks are still seen. Waits for a P. On any other thread: fn(arg).
+	void (*visit)(void (*fn)(void *arg), void *arg);
+	// Runs a full collection and waits for its sweep; any thread, own ones inside visit.
 	void (*gc)(void);
 	double (*ticks_per_second)(void);
 	int (*num_goroutine)(void);
+	int (*maxprocs)(void);
 	// The pc of the frame that must not be shown below goroutines (rt_gostart), as [lo, hi).
 	uintptr_t entry_lo, entry_hi;
 };

@@ -234,8 +234,8 @@ print_creator(const struct g *gp)
 		  path ? path : "?", gp->gopc - start);
 }
 
-static const char *
-state_text(const struct g *gp)
+const char *
+rt_gstate_text(const struct g *gp)
 {
 	switch (rt_gstatus(gp)) {
 	case Gidle:
@@ -258,7 +258,7 @@ state_text(const struct g *gp)
 static void
 print_header(const struct g *gp)
 {
-	rt_printf("goroutine %lu [%s", gp->goid, state_text(gp));
+	rt_printf("goroutine %lu [%s", gp->goid, rt_gstate_text(gp));
 	int64_t minutes = gp->waitsince ? (rt_nanotime() - gp->waitsince) / 60000000000 : 0;
 	if (rt_gstatus(gp) == Gwaiting && minutes >= 1)
 		rt_printf(", %ld minutes", minutes);

@@ -10,6 +10,9 @@ struct g;
 // long as the process. *module: path of the object. Async-signal-safe but slow (opens files).
 const char *rt_symbol(uintptr_t pc, uintptr_t *start, const char **module);
 
+// What it waits for, or its status, as it stands in brackets.
+const char *rt_gstate_text(const struct g *gp);
+
 // Prints the goroutine this thread runs; uc: from there instead of from the caller.
 void rt_traceback_current(const void *uc);
 // Prints all other goroutines.

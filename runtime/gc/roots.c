@@ -30,6 +30,7 @@
 #include "sched/proc.h"
 #include "sched/stack.h"
 #include "sched/sudog.h"
+#include "sync/pool.h"
 
 struct range {
 	uintptr_t lo, hi;
@@ -200,6 +201,12 @@ mark_p(struct gcwork *w, struct p *pp)
 	rt_mark_root_range(w, (uintptr_t)pp, (uintptr_t)(pp + 1));
 	if (pp->timers)
 		rt_mark_root_range(w, (uintptr_t)pp->timers, (uintptr_t)(pp->timers + pp->ntimers));
+}
+
+static void
+mark_pool_range(uintptr_t lo, uintptr_t hi, void *w)
+{
+	rt_mark_root_range(w, lo, hi);
 }
 
 static uint32_t
@@ -376,6 +383,8 @@ rt_roots_t0(struct gcwork *w)
 		mark_running(w, rt_main_g);
 	for (int32_t i = 0; i < nallp; i++)
 		mark_p(w, allp[i]);
+	rt_pool_cleanup();
+	rt_pool_for_each_range(mark_pool_range, w);
 	rt_store(&cursor, rt_load_acquire(&allgs));
 }
 

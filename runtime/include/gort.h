@@ -2,11 +2,16 @@
 // gort: Go's runtime for C. This header brings in everything; each part also stands alone in <gort/...>.
 #pragma once
 
+#include <gort/atomic.h>
 #include <gort/base.h>
 #include <gort/chan.h>
+#include <gort/file.h>
+#include <gort/iface.h>
 #include <gort/map.h>
 #include <gort/mem.h>
+#include <gort/net.h>
 #include <gort/sched.h>
+#include <gort/shardedmap.h>
 #include <gort/slice.h>
 #include <gort/string.h>
 #include <gort/sync.h>

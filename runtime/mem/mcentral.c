@@ -28,7 +28,7 @@ push(struct span_list *l, struct mspan *s)
 	if (l->tail)
 		l->tail->next = s;
 	else
-		l->head = s;
+		__atomic_store_n(&l->head, s, __ATOMIC_RELAXED);
 	l->tail = s;
 	l->n++;
 }
@@ -39,7 +39,7 @@ pop(struct span_list *l)
 	struct mspan *s = l->head;
 	if (!s)
 		return NULL;
-	l->head = s->next;
+	__atomic_store_n(&l->head, s->next, __ATOMIC_RELAXED);
 	if (l->head)
 		l->head->prev = NULL;
 	else
@@ -53,7 +53,7 @@ static struct mspan *
 take(struct mcentral *c, struct span_list *l)
 {
 	// Unlocked look first: a stale answer costs a new span or a useless lock, nothing else.
-	if (!*(struct mspan *volatile *)&l->head)
+	if (!__atomic_load_n(&l->head, __ATOMIC_RELAXED))
 		return NULL;
 	rt_lock(&c->lock);
 	struct mspan *s = pop(l);

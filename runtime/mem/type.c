@@ -3,15 +3,17 @@
 //
 // A library that declares types may be unloaded while objects of them live, so nothing here points into
 // its memory: name and pointer map are copied. Two files that declare the same spelling with the same
-// map share a descriptor; different maps make different ones.
+// map share a descriptor; different maps make different ones, which gort_any does not tell apart (ident).
 #include <string.h>
 
+#include <gort/iface.h>
 #include <gort/mem.h>
 
 #include "base/base.h"
 #include "base/lock.h"
 #include "debug/throw.h"
 #include "mem/mheap.h"
+#include "mem/typename.h"
 #include "os/os.h"
 #include "sched/proc.h"
 
@@ -80,6 +82,50 @@ set_map(gort_type *t, const struct gort_type_decl *d)
 		t->flags |= GORT_TYPE_PRECISE;
 }
 
+// ---- interfaces ----
+
+struct interface {
+	struct interface *next;
+	struct gort_interface_ inter;
+};
+static struct interface *interfaces; // under lock
+
+static bool
+same_methods(const struct gort_method_ *a, const struct gort_method_ *b, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (strcmp(a[i].name, b[i].name) != 0 || strcmp(a[i].type, b[i].type) != 0)
+			return false;
+	return true;
+}
+
+static const char *
+copy_text(const char *s)
+{
+	size_t n = strlen(s) + 1;
+	return memcpy(rt_persistent_alloc(n, 1, &rt_sys_stats.other), s, n);
+}
+
+// The one descriptor of an interface with this name and these methods.
+static const struct gort_interface_ *
+find_interface(const struct gort_interface_ *decl)
+{
+	for (struct interface *i = interfaces; i; i = i->next)
+		if (i->inter.nmethods == decl->nmethods && !strcmp(i->inter.name, decl->name) &&
+		    same_methods(i->inter.methods, decl->methods, decl->nmethods))
+			return &i->inter;
+	struct interface *i = rt_persistent_alloc(sizeof *i, 16, &rt_sys_stats.other);
+	struct gort_method_ *m = rt_persistent_alloc((decl->nmethods + 1) * sizeof *m, 8,
+						     &rt_sys_stats.other);
+	for (uint32_t k = 0; k < decl->nmethods; k++)
+		m[k] = (struct gort_method_){copy_text(decl->methods[k].name),
+					     copy_text(decl->methods[k].type)};
+	i->inter = (struct gort_interface_){copy_text(decl->name), m, decl->nmethods};
+	i->next = interfaces;
+	interfaces = i;
+	return &i->inter;
+}
+
 // ---- interning ----
 
 static uint32_t
@@ -92,9 +138,9 @@ hash_name(const char *s)
 }
 
 static const struct gort_type_decl *
-find_decl(const struct gort_type_decl *d, const char *name, bool is_key)
+find_decl(const struct gort_type_decl *d, const char *name, uint32_t what)
 {
-	while (d && (d->is_key != is_key || strcmp(d->name, name) != 0))
+	while (d && (d->what != what || strcmp(d->name, name) != 0))
 		d = d->next;
 	return d;
 }
@@ -141,36 +187,77 @@ same_key(const gort_type *t, const struct gort_type_decl *key)
 		return false;
 	for (uint32_t i = 0; i < t->nkeys; i++)
 		if (have[i].offset != key->fields[i].offset || have[i].size != key->fields[i].size ||
-		    have[i].kind != key->fields[i].kind)
+		    have[i].kind != key->fields[i].kind ||
+		    have[i].elem != key->fields[i].elem)
 			return false;
 	return true;
 }
 
+// The first descriptor of those that a gort_any does not tell apart.
 static const gort_type *
-intern(const char *name, size_t size, size_t align, int kind, int flags,
-       const struct gort_type_decl *d, const struct gort_type_decl *key)
+identity(const struct interned *i, const gort_type *t, const struct gort_type_decl *key)
 {
-	struct interned **b = &buckets[hash_name(name) % BUCKETS];
-	for (struct interned *i = *b; i; i = i->next)
-		if (i->type.size == size && i->type.kind == kind && !strcmp(i->type.name, name) &&
-		    (i->type.flags & GORT_TYPE_SIGNED) == (flags & GORT_TYPE_SIGNED) &&
-		    same_key(&i->type, key) && same_fields(&i->type, d))
+	for (; i; i = i->next)
+		if (i->type.size == t->size && i->type.kind == t->kind &&
+		    i->type.hash == t->hash && !strcmp(i->type.name, t->name) &&
+		    ((i->type.flags ^ t->flags) & GORT_TYPE_SIGNED) == 0 &&
+		    i->type.inter == t->inter && same_key(&i->type, key))
+			return i->type.ident;
+	return t;
+}
+
+// What the source file that asks has declared of the type; each may be NULL.
+struct decls {
+	const struct gort_type_decl *map, *key;
+};
+
+// An interface's first word points at its itab, outside of the heap.
+static void
+set_interface(gort_type *t)
+{
+	static const uint32_t second = sizeof(void *);
+	t->flags |= GORT_TYPE_PRECISE;
+	t->nptrs = 1;
+	t->ptrs = &second;
+}
+
+static const gort_type *
+find_interned(const struct interned *i, const gort_type *like, const struct decls *d)
+{
+	for (; i; i = i->next)
+		if (i->type.size == like->size && i->type.kind == like->kind &&
+		    i->type.hash == like->hash && !strcmp(i->type.name, like->name) &&
+		    (i->type.flags & GORT_TYPE_SIGNED) == (like->flags & GORT_TYPE_SIGNED) &&
+		    same_key(&i->type, d->key) && i->type.inter == like->inter &&
+		    (like->inter || same_fields(&i->type, d->map)))
 			return &i->type;
-	size_t len = strlen(name) + 1;
+	return NULL;
+}
+
+static const gort_type *
+intern(const gort_type *like, const struct decls *d)
+{
+	struct interned **b = &buckets[like->hash % BUCKETS];
+	const gort_type *found = find_interned(*b, like, d);
+	if (found)
+		return found;
+	size_t len = strlen(like->name) + 1;
 	struct interned *i = rt_persistent_alloc(sizeof *i + len, 16, &rt_sys_stats.other);
-	char *copy = (char *)(i + 1);
-	memcpy(copy, name, len);
 	gort_type *t = &i->type;
-	*t = (gort_type){.size = size, .align = (uint32_t)align, .kind = (uint8_t)kind,
-			 .flags = (uint8_t)flags, .name = copy};
-	if (d)
-		set_map(t, d);
-	else if (kind == GORT_KIND_INT || kind == GORT_KIND_FLOAT || kind == GORT_KIND_COMPLEX)
+	*t = *like;
+	t->name = memcpy(i + 1, like->name, len);
+	if (t->inter)
+		set_interface(t);
+	else if (d->map)
+		set_map(t, d->map);
+	else if (t->kind == GORT_KIND_INT || t->kind == GORT_KIND_FLOAT ||
+		 t->kind == GORT_KIND_COMPLEX)
 		t->flags |= GORT_TYPE_NOSCAN;
-	if (key)
-		set_key(t, key);
-	if (size > 0 && size <= RT_MAX_SMALL_SIZE)
-		t->spanclass = (uint16_t)rt_spanclass_for(t, rt_sizeclass(size));
+	if (d->key)
+		set_key(t, d->key);
+	if (t->size > 0 && t->size <= RT_MAX_SMALL_SIZE)
+		t->spanclass = (uint16_t)rt_spanclass_for(t, rt_sizeclass(t->size));
+	t->ident = identity(*b, t, d->key);
 	i->next = *b;
 	*b = i;
 	return t;
@@ -180,12 +267,22 @@ const gort_type *
 gort_type_find_(const gort_type **cache, const char *name, size_t size, size_t align, int kind,
 		int flags, const struct gort_type_decl *decls)
 {
-	const struct gort_type_decl *d = find_decl(decls, name, false);
-	const struct gort_type_decl *key = find_decl(decls, name, true);
+	struct decls d = {find_decl(decls, name, GORT_DECL_TYPE),
+			  find_decl(decls, name, GORT_DECL_KEY)};
+	const struct gort_type_decl *inter = find_decl(decls, name, GORT_DECL_INTERFACE);
+	char buf[512];
+	if (rt_type_spelling(buf, sizeof buf, name))
+		name = buf;
+	gort_type like = {.size = size, .align = (uint32_t)align, .kind = (uint8_t)kind,
+				.flags = (uint8_t)flags, .name = name, .hash = hash_name(name)};
 	bool in = rt_enter_if_started(); // a constructor may ask for a type, too
 	rt_lock(&lock);
 	rt_sizeclass_init();
-	const gort_type *t = intern(name, size, align, kind, flags, d, key);
+	if (inter) {
+		like.flags |= GORT_TYPE_INTERFACE;
+		like.inter = find_interface(inter->inter);
+	}
+	const gort_type *t = intern(&like, &d);
 	rt_unlock(&lock);
 	rt_leave_if(in);
 	__atomic_store_n(cache, t, __ATOMIC_RELEASE); // pairs with gort_type_of's acquire

@@ -22,6 +22,13 @@ int rt_os_ncpu(void);
 // CPUs that this process's cgroup grants it, 0: no limit. Go: internal/cgroup.
 double rt_os_cpu_quota(void);
 void rt_os_yield(void);
+// Restartable sequences (arch.h: rt_rseq_cas_int). The thread pointer's distance to the kernel's area; 0
+// where sequences or the fence are not to be had. Set by rt_os_rseq_init, before there is a second thread.
+extern ptrdiff_t rt_rseq_offset;
+void rt_os_rseq_init(void);
+// When it returns, every thread of the process has executed a full memory barrier since the call, and
+// every sequence that was under way has either done its store or will fail. About a microsecond.
+void rt_os_rseq_fence(void);
 int rt_os_gettid(void);
 
 // Reserves address space that costs no memory until touched (PROT_READ|WRITE, NORESERVE). If the

@@ -48,7 +48,8 @@ drop_thread(void *p)
 	RT_TLS_WRITE(offsetof(struct rt_tls, m), 0);
 	mp->tid = 0;
 	rt_lock(&sched.lock);
-	sched.nmidlelocked++; // counted as idle while nobody owns it
+	RT_BUMP(&sched.nmidlelocked, 1); // counted as idle while nobody owns it
+	sched.nmextra++;
 	rt_unlock(&sched.lock);
 	rt_lock(&extralock);
 	mp->schedlink = extra;
@@ -78,7 +79,7 @@ new_extra(void)
 	mp->g0->stack = (struct stack){.lo = (uintptr_t)stack, .hi = (uintptr_t)stack + G0_STACK};
 	rt_store(&gp->status, Gdead);
 	rt_allgadd(gp);
-	mp->curg = gp;
+	rt_store(&mp->curg, gp);
 	return mp;
 }
 
@@ -93,7 +94,8 @@ get_extra(void)
 	if (!mp)
 		return new_extra();
 	rt_lock(&sched.lock);
-	sched.nmidlelocked--;
+	RT_BUMP(&sched.nmidlelocked, -1);
+	sched.nmextra--;
 	rt_unlock(&sched.lock);
 	return mp;
 }
@@ -114,9 +116,9 @@ rt_adopt_thread(void)
 	mp->tid = rt_os_gettid();
 	mp->thread = pthread_self();
 	gp->goid = atomic_fetch_add(&sched.goidgen, 1) + 1;
-	gp->m = mp;
+	rt_store(&gp->m, mp);
 	gp->lockedm = mp;
-	mp->lockedg = gp;
+	rt_store(&mp->lockedg, gp);
 	rt_store(&gp->status, Gsyscall);
 	rt_fiber_adopt(gp);
 	rt_bind_g0(mp);
@@ -127,6 +129,23 @@ rt_adopt_thread(void)
 	if (h && h->thread_start)
 		h->thread_start(mp);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+void
+rt_adopt_own_thread(void)
+{
+	rt_enter();
+	rt_getm()->curg->is_system = true;
+	rt_leave();
+}
+
+void
+rt_drop_own_thread(void)
+{
+	struct m *mp = rt_getm();
+	pthread_setspecific(thread_end, NULL);
+	mp->curg->is_system = false;
+	drop_thread(mp);
 }
 
 void

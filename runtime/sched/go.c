@@ -81,8 +81,7 @@ make_runnable(struct p *pp, struct g *gp, void *fn)
 	if (!gp->is_system)
 		rt_store(&pp->ngborn, rt_load(&pp->ngborn) + 1);
 	rt_casgstatus(gp, Gwaiting, Grunnable);
-	rt_runqput(pp, gp, true);
-	rt_wakep();
+	rt_wakep_after_put(rt_runqput(pp, gp, true));
 }
 
 // Moves what the stub captured in gp to a goroutine with a stack of its own size.
@@ -97,6 +96,7 @@ move_to_big(struct p *pp, struct g *gp, size_t bytes)
 		rt_allgadd(big);
 	}
 	rt_fiber_create(big);
+	rt_fiber_reuse(big, big->stack.lo);
 	rt_gobuf_init(&big->sched, big->stack.hi, rt_gobuf_regs(&gp->sched));
 	init_g(big, pp, rt_getm()->curg, gp->gopc);
 	rt_casgstatus(gp, Gwaiting, Gdead);
@@ -118,6 +118,16 @@ gort_go_start_(void (*fn)(void), size_t stack_bytes)
 	rt_gobuf_set_fn(&gp->sched, (void *)fn);
 	make_runnable(mp->p, gp, (void *)fn);
 	rt_leave();
+}
+
+void
+rt_newproc(void (*fn)(void *), void *arg, uintptr_t gopc)
+{
+	struct p *pp = rt_getp();
+	struct g *gp = rt_gfget(pp);
+	rt_gobuf_init_call(&gp->sched, gp->stack.hi, fn, arg);
+	init_g(gp, pp, NULL, gopc);
+	make_runnable(pp, gp, (void *)fn);
 }
 
 struct g *
@@ -245,8 +255,10 @@ gort_run(int (*app)(int, char **), int argc, char **argv)
 		rt_fatal("gort_run called twice");
 	prog = (struct program){app, argc, argv};
 	rt_env_init();
+	rt_os_rseq_init();
 	rt_stackinit();
 	rt_siginit();
+	rt_fork_init();
 	rt_mallocinit();
 	rt_schedinit();
 	rt_gcinit();

@@ -31,6 +31,7 @@
 #include "gc/gc.h"
 #include "mem/malloc.h"
 #include "os/os.h"
+#include "sched/netpoll.h"
 #include "sched/sanitize.h"
 #include "sched/sched.h"
 #include "sched/stack.h"
@@ -42,7 +43,7 @@
 
 struct schedt sched;
 struct p **allp;
-int32_t nallp, gomaxprocs;
+_Atomic int32_t nallp, gomaxprocs;
 _Atomic(struct m *) allm;
 _Atomic(struct g *) allgs;
 struct m m0;
@@ -113,7 +114,7 @@ rt_gfput(struct p *pp, struct g *gp)
 	else {
 		gp->schedlink = pp->gfree;
 		pp->gfree = gp;
-		pp->ngfree++;
+		RT_BUMP(&pp->ngfree, 1);
 	}
 	if (pp->ngfree < GFREE_MAX)
 		return;
@@ -121,10 +122,10 @@ rt_gfput(struct p *pp, struct g *gp)
 	while (pp->ngfree > GFREE_MAX / 2) {
 		struct g *x = pp->gfree;
 		pp->gfree = x->schedlink;
-		pp->ngfree--;
+		RT_BUMP(&pp->ngfree, -1);
 		x->schedlink = sched.gfree;
 		sched.gfree = x;
-		sched.ngfree++;
+		RT_BUMP(&sched.ngfree, 1);
 	}
 	rt_unlock(&sched.lock);
 }
@@ -136,10 +137,10 @@ gfrefill(struct p *pp)
 	while (pp->ngfree < GFREE_MAX / 2 && sched.gfree) {
 		struct g *gp = sched.gfree;
 		sched.gfree = gp->schedlink;
-		sched.ngfree--;
+		RT_BUMP(&sched.ngfree, -1);
 		gp->schedlink = pp->gfree;
 		pp->gfree = gp;
-		pp->ngfree++;
+		RT_BUMP(&pp->ngfree, 1);
 	}
 	rt_unlock(&sched.lock);
 }
@@ -162,8 +163,8 @@ rt_gfget(struct p *pp)
 	struct g *gp = pp->gfree;
 	if (rt_likely(gp != NULL)) {
 		pp->gfree = gp->schedlink;
-		pp->ngfree--;
-		rt_fiber_reuse(gp);
+		RT_BUMP(&pp->ngfree, -1);
+		rt_fiber_reuse(gp, gp->sched.sp);
 		return gp;
 	}
 	gp = rt_stack_new_g();
@@ -178,6 +179,11 @@ rt_gfget(struct p *pp)
 struct sudog *
 rt_acquire_sudog(void)
 {
+	struct g *gp = rt_getg();
+	if (rt_likely(!gp->sudog0_used)) {
+		gp->sudog0_used = true;
+		return &gp->sudog0;
+	}
 	struct p *pp = rt_getp();
 	struct sudog *sg = pp->sudogcache;
 	if (rt_likely(sg != NULL)) {
@@ -202,10 +208,15 @@ rt_acquire_sudog(void)
 void
 rt_release_sudog(struct sudog *sg)
 {
-	struct p *pp = rt_getp();
+	struct g *gp = rt_getg();
 	sg->g = NULL;
 	sg->c = NULL;
 	sg->elem = NULL;
+	if (rt_likely(sg == &gp->sudog0)) {
+		gp->sudog0_used = false;
+		return;
+	}
+	struct p *pp = rt_getp();
 	if (rt_likely(pp->nsudogcache < SUDOG_CACHE_MAX)) {
 		sg->next = pp->sudogcache;
 		pp->sudogcache = sg;
@@ -226,8 +237,8 @@ rt_acquirep(struct m *mp, struct p *pp)
 {
 	if (mp->p || pp->m || rt_load(&pp->status) != Pidle)
 		rt_throw("acquirep: P is not idle");
-	mp->p = pp;
-	pp->m = mp;
+	rt_store(&mp->p, pp);
+	rt_store(&pp->m, mp);
 	rt_store_release(&pp->status, Prunning);
 }
 
@@ -237,8 +248,8 @@ rt_releasep(struct m *mp)
 	struct p *pp = mp->p;
 	if (!pp || pp->m != mp)
 		rt_throw("releasep: M has no P");
-	mp->p = NULL;
-	pp->m = NULL;
+	rt_store(&mp->p, NULL);
+	rt_store(&pp->m, NULL);
 	rt_store_release(&pp->status, Pidle);
 	return pp;
 }
@@ -282,7 +293,7 @@ newp(int32_t id)
 void
 rt_procresize(int32_t n)
 {
-	for (; nallp < n; nallp++)
+	for (; nallp < n; rt_store_release(&nallp, nallp + 1)) // sysmon reads without a stop
 		allp[nallp] = newp(nallp);
 	for (int32_t i = 0; i < n; i++) {
 		atomic_fetch_and(&allp[i]->slow, ~(uint32_t)SLOW_RETIRE);
@@ -301,7 +312,7 @@ rt_procresize(int32_t n)
 			rt_store(&pp->status, Pdead);
 		}
 	}
-	gomaxprocs = n;
+	rt_store(&gomaxprocs, n);
 }
 
 // ---- Ms ----
@@ -310,12 +321,13 @@ void
 rt_mcommoninit(struct m *mp)
 {
 	mp->g0 = &mp->g0_storage;
-	mp->g0->m = mp;
+	rt_store(&mp->g0->m, mp);
 	mp->g0->is_system = true;
 	rt_store(&mp->g0->status, Grunning);
 	rt_random_bytes(&mp->randstate, sizeof mp->randstate);
 	rt_lock(&sched.lock);
-	mp->id = sched.mcount++;
+	mp->id = rt_load(&sched.mcount);
+	RT_BUMP(&sched.mcount, 1);
 	mp->alllink = rt_load(&allm);
 	rt_store_release(&allm, mp);
 	rt_unlock(&sched.lock);
@@ -341,6 +353,9 @@ minit(struct m *mp)
 	rt_tls.g = mp->g0;
 	rt_tls.m = mp;
 	rt_tls.depth = 1;
+#if RT_TSAN
+	mp->tls = &rt_tls;
+#endif
 	mp->tid = rt_os_gettid();
 	mp->thread = pthread_self();
 	rt_thread_stack_bounds(&mp->g0->stack);
@@ -380,41 +395,72 @@ foreign_g0(void)
 void
 rt_bind_g0(struct m *mp)
 {
+	rt_fiber_reuse(mp->g0, mp->g0->stack.lo);
 	rt_gobuf_init_raw(&mp->g0->sched, mp->g0->stack.hi, foreign_g0);
-	rt_fiber_create(mp->g0);
 }
 
-// Signals stay blocked until the thread has its alternate stack and thread-local words.
+// Signals stay blocked until the thread has its alternate stack and thread-local words. Returns errno.
+static int
+start_thread(struct m *mp)
+{
+	sigset_t all, old;
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	int err = pthread_create(&thread, &attr, mstart, mp);
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return err;
+}
+
+// Ms whose thread could not be started, by schedlink, for the next try; not counted as running.
+// Under sched.lock.
+static struct m *mfailed;
+static int32_t nmfailed;
+
+static struct m *
+get_m(void)
+{
+	rt_lock(&sched.lock);
+	struct m *mp = mfailed;
+	if (mp) {
+		mfailed = mp->schedlink;
+		nmfailed--;
+	}
+	rt_unlock(&sched.lock);
+	if (mp)
+		return mp;
+	mp = rt_persistent_alloc(sizeof *mp, RT_CACHE_LINE, NULL);
+	rt_mcommoninit(mp);
+	return mp;
+}
+
+// False: no thread; pp is idle again.
 static bool
 newm(struct p *pp, bool spinning)
 {
 	static _Atomic bool warned;
-	struct m *mp = rt_persistent_alloc(sizeof *mp, RT_CACHE_LINE, NULL);
+	struct m *mp = get_m();
 	mp->nextp = pp;
 	mp->spinning = spinning;
-	rt_mcommoninit(mp);
-	sigset_t all, old;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pthread_attr_t attr;
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_t thread;
-	int err = pthread_create(&thread, &attr, mstart, mp);
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	int err = start_thread(mp);
 	if (err == 0)
 		return true;
 	if (!atomic_exchange(&warned, true))
 		rt_printf("gort: cannot start a thread (%s); going on with those there are\n",
 			  strerror(err));
 	mp->nextp = NULL;
+	rt_lock(&sched.lock);
+	mp->schedlink = mfailed;
+	mfailed = mp;
+	nmfailed++;
+	rt_pidleput_locked(pp);
+	rt_unlock(&sched.lock);
 	return false;
 }
-
-// Ms that could not be started are not counted as running; they cannot be unlinked from allm, so
-// their number is kept apart.
-static int32_t nmfailed;
 
 // Runs pp (NULL: an idle one, if any) on a sleeping or new M. spinning: the caller has counted it in
 // nmspinning.
@@ -433,7 +479,7 @@ rt_startm(struct p *pp, bool spinning)
 	struct m *mp = sched.midle;
 	if (mp) {
 		sched.midle = mp->schedlink;
-		sched.nmidle--;
+		RT_BUMP(&sched.nmidle, -1);
 	}
 	rt_unlock(&sched.lock);
 	if (mp) {
@@ -442,14 +488,8 @@ rt_startm(struct p *pp, bool spinning)
 		rt_note_wakeup(&mp->park);
 		return;
 	}
-	if (newm(pp, spinning))
-		return;
-	if (spinning)
+	if (!newm(pp, spinning) && spinning)
 		atomic_fetch_sub(&sched.nmspinning, 1);
-	rt_lock(&sched.lock);
-	nmfailed++;
-	rt_pidleput_locked(pp);
-	rt_unlock(&sched.lock);
 }
 
 // A P whose M goes away: give it to another if there is anything to do for it.
@@ -470,7 +510,7 @@ rt_handoffp(struct p *pp)
 	rt_lock(&sched.lock);
 	if (rt_load(&sched.gcwaiting)) {
 		rt_store(&pp->status, Pgcstop);
-		if (--sched.stopwait == 0)
+		if (rt_one_stopped_locked())
 			rt_note_wakeup(&sched.stopnote);
 		rt_unlock(&sched.lock);
 		return;
@@ -498,6 +538,34 @@ rt_wakep(void)
 		rt_startm(NULL, true);
 }
 
+// A goroutine that is in runnext alone will most likely run here in a moment, when its readier blocks:
+// waking an M for it is a system call and a bounced cache line for nothing. Whether it is worth it shows
+// in what the last M found: nothing, and such wakeups pause, twice as long each time up to MAX_FUTILE;
+// something, and there is no pause. Work in the ring always wakes. What is skipped here is not lost:
+// this P runs it when its goroutine parks, is preempted, or leaves for a system call.
+#define MIN_FUTILE 50000u   // cputicks, some 20 us
+#define MAX_FUTILE 3000000u // about a millisecond
+
+void
+rt_wakep_after_put(bool in_ring)
+{
+	if (in_ring)
+		atomic_thread_fence(memory_order_seq_cst); // the ring's tail is published by release only
+	if (atomic_load(&sched.npidle) == 0 || atomic_load(&sched.nmspinning) != 0)
+		return;
+	if (in_ring || rt_cputicks() >= rt_load(&sched.wakeafter))
+		rt_wakep();
+}
+
+static void
+wake_was_futile(void)
+{
+	uint64_t pause = rt_load(&sched.futile) * 2;
+	pause = rt_min(rt_max(pause, (uint64_t)MIN_FUTILE), (uint64_t)MAX_FUTILE);
+	rt_store(&sched.futile, pause);
+	rt_store(&sched.wakeafter, rt_cputicks() + pause);
+}
+
 _Noreturn void
 rt_m_park_forever(void)
 {
@@ -513,7 +581,7 @@ rt_stopm(struct m *mp)
 	rt_lock(&sched.lock);
 	mp->schedlink = sched.midle;
 	sched.midle = mp;
-	sched.nmidle++;
+	RT_BUMP(&sched.nmidle, 1);
 	rt_checkdead_locked();
 	rt_unlock(&sched.lock);
 	rt_note_sleep(&mp->park);
@@ -549,15 +617,17 @@ process_threads(void)
 void
 rt_checkdead_locked(void)
 {
-	int32_t running = sched.mcount - nmfailed - sched.nmidle - sched.nmidlelocked;
-	if (running > 0 || rt_load(&sched.dying) || rt_load(&sched.gcwaiting))
+	if (rt_timers_next() != 0 || rt_netpoll_waiters() > 0)
 		return;
-	if (rt_timers_next() != 0)
+	// Then an M that still sleeps for a timer that was stopped is idle, too.
+	int32_t idle = sched.nmidle + sched.nmidlelocked + (rt_load(&sched.polluntil) != 0);
+	int32_t running = sched.mcount - nmfailed - idle;
+	if (running > 0 || rt_load(&sched.dying) || rt_load(&sched.gcwaiting))
 		return;
 	for (int32_t i = 0; i < nallp; i++)
 		if (rt_load(&allp[i]->status) == Psyscall)
 			return; // sysmon retakes it, and looks again
-	int32_t ours = sched.mcount - nmfailed + rt_load(&sched.own_threads);
+	int32_t ours = sched.mcount - nmfailed - sched.nmextra + rt_load(&sched.own_threads);
 	if (process_threads() > ours)
 		return;
 	rt_unlock(&sched.lock);
@@ -622,6 +692,20 @@ stealwork(struct m *mp, struct p *pp, int64_t *now)
 	return NULL;
 }
 
+// Goroutines whose descriptors have become ready, unless an M waits for them already.
+static struct g *
+netpoll_now(struct p *pp)
+{
+	if (!rt_netpoll_wanted())
+		return NULL;
+	struct g *ready = rt_netpoll(0);
+	if (!ready)
+		return NULL;
+	rt_ready_list(ready);
+	bool inherit;
+	return rt_runqget(pp, &inherit);
+}
+
 static bool
 spin_allowed(struct m *mp)
 {
@@ -654,28 +738,34 @@ recheck(struct m *mp)
 	return true;
 }
 
-// Without a P. One M sleeps until the earliest timer, the others without limit. Comes back with a P.
+// Without a P. One M waits for the earliest timer and the network, the others without limit. Comes back
+// with a P.
 static void
 sleep_for_work(struct m *mp)
 {
 	uint32_t seq = rt_poll_seq(); // before polluntil is published: a wake after that is not missed
-	int64_t until = rt_timers_next();
+	int64_t until = rt_poll_until();
 	int64_t nobody = 0;
 	if (until && atomic_compare_exchange_strong(&sched.polluntil, &nobody, until)) {
 		// A timer that came before the exchange may be earlier: rt_poll_wake read 0 then.
-		int64_t again = rt_timers_next();
+		int64_t again = rt_poll_until();
 		if (again && again < until)
 			atomic_store(&sched.polluntil, until = again);
+		struct g *ready = NULL;
 		if (!rt_load(&sched.gcwaiting))
-			rt_poll_sleep(until, seq);
+			ready = rt_poll_sleep(until, seq);
 		atomic_store(&sched.polluntil, 0);
 		rt_lock(&sched.lock);
 		struct p *pp = rt_load(&sched.gcwaiting) ? NULL : rt_pidleget_locked();
 		rt_unlock(&sched.lock);
 		if (pp) {
 			rt_acquirep(mp, pp);
+			if (ready)
+				rt_ready_list(ready);
 			return;
 		}
+		if (ready)
+			rt_inject_list(ready);
 	}
 	rt_stopm(mp);
 }
@@ -696,6 +786,7 @@ release_and_sleep(struct m *mp)
 		mp->spinning = false;
 		if (atomic_fetch_sub(&sched.nmspinning, 1) <= 0)
 			rt_throw("findrunnable: negative nmspinning");
+		wake_was_futile();
 	}
 	if (recheck(mp))
 		return true;
@@ -706,6 +797,7 @@ release_and_sleep(struct m *mp)
 static void
 retirep(struct m *mp)
 {
+	rt_timers_move(mp->p, allp[0]); // before sched.lock, which comes after timerslock
 	rt_lock(&sched.lock);
 	while (rt_load(&sched.gcwaiting)) { // the stopper counts on this P
 		rt_unlock(&sched.lock);
@@ -714,7 +806,6 @@ retirep(struct m *mp)
 	}
 	struct p *pp = rt_releasep(mp);
 	rt_runqdrain_locked(pp);
-	rt_timers_move(pp, allp[0]);
 	rt_store(&pp->status, Pdead);
 	rt_unlock(&sched.lock);
 	if (mp->spinning) {
@@ -730,6 +821,7 @@ static void
 honour_slow(struct m *mp)
 {
 	uint32_t slow = atomic_fetch_and(&mp->p->slow, ~(uint32_t)SLOW_PREEMPT);
+	rt_die_if_forked();
 	if (slow & SLOW_PREEMPT) { // a pair that readies each other must not keep others waiting
 		struct g *next = atomic_exchange(&mp->p->runnext, NULL);
 		if (next) {
@@ -740,7 +832,7 @@ honour_slow(struct m *mp)
 	}
 	if (rt_load(&sched.gcwaiting))
 		rt_stop_here(NULL);
-	if (slow & SLOW_RETIRE)
+	if (rt_load(&mp->p->slow) & SLOW_RETIRE) // read again: the stop may have been for this
 		retirep(mp);
 }
 
@@ -763,6 +855,8 @@ static void
 resetspinning(struct m *mp)
 {
 	mp->spinning = false;
+	rt_store(&sched.futile, 0);
+	rt_store(&sched.wakeafter, 0);
 	if (atomic_fetch_sub(&sched.nmspinning, 1) <= 0)
 		rt_throw("resetspinning: negative nmspinning");
 	rt_wakep(); // maybe there is more
@@ -805,6 +899,8 @@ findrunnable(struct m *mp, bool *inherit)
 		*inherit = false;
 		if ((gp = globrunq_take(pp, 0)))
 			return gp;
+		if ((gp = netpoll_now(pp)))
+			return gp;
 		if (gomaxprocs > 1 && spin_allowed(mp) && (gp = stealwork(mp, pp, &now)))
 			return gp;
 		if (gc_work(mp, true))
@@ -822,10 +918,10 @@ start_running(struct m *mp, struct g *gp)
 	if (rt_unlikely(rt_load(&rt_gc_epoch) != 0))
 		rt_gc_scan_before_run(gp);
 	rt_casgstatus(gp, Grunnable, Grunning);
-	gp->m = mp;
+	rt_store(&gp->m, mp);
 	gp->waitsince = 0;
 	rt_store(&gp->preempt, false);
-	mp->curg = gp;
+	rt_store(&mp->curg, gp);
 	rt_setg(gp);
 }
 
@@ -837,7 +933,7 @@ stoplockedm(struct m *mp)
 	if (pp)
 		rt_handoffp(pp);
 	rt_lock(&sched.lock);
-	sched.nmidlelocked++;
+	RT_BUMP(&sched.nmidlelocked, 1);
 	rt_checkdead_locked();
 	rt_unlock(&sched.lock);
 	rt_note_sleep(&mp->park);
@@ -853,7 +949,7 @@ startlockedm(struct m *mp, struct g *gp)
 {
 	struct m *lm = gp->lockedm;
 	rt_lock(&sched.lock);
-	sched.nmidlelocked--; // on its behalf: it must not look idle while it wakes up
+	RT_BUMP(&sched.nmidlelocked, -1); // on its behalf: it must not look idle while it wakes up
 	rt_unlock(&sched.lock);
 	lm->nextp = rt_releasep(mp);
 	rt_note_wakeup(&lm->park);
@@ -887,8 +983,8 @@ schedule(void)
 			continue;
 		}
 		if (!inherit)
-			mp->p->schedtick++;
-		mp->p->straight++;
+			RT_BUMP(&mp->p->schedtick, 1);
+		RT_BUMP(&mp->p->straight, 1);
 		start_running(mp, gp);
 		rt_fiber_switch(mp->g0, gp);
 	}
@@ -922,11 +1018,18 @@ rt_switch_finish(void)
 	}
 }
 
+static uint32_t
+tick_straight(struct p *pp)
+{
+	RT_BUMP(&pp->straight, 1);
+	return rt_load(&pp->straight);
+}
+
 // The next goroutine if it may follow without a look at anything else; NULL: through g0.
 static struct g *
 next_straight(struct p *pp)
 {
-	if (rt_load(&pp->slow) || ++pp->straight % 64 == 0 || rt_load(&sched.dying))
+	if (rt_load(&pp->slow) || tick_straight(pp) % 64 == 0 || rt_load(&sched.dying))
 		return NULL;
 	if (pp->schedtick % 61 == 0 && !rt_load(&pp->runnext))
 		return NULL;
@@ -939,7 +1042,7 @@ next_straight(struct p *pp)
 		return NULL;
 	}
 	if (!inherit)
-		pp->schedtick++;
+		RT_BUMP(&pp->schedtick, 1);
 	return gp;
 }
 
@@ -947,12 +1050,12 @@ void
 rt_switch_away(struct m *mp, struct g *gp, struct finish fin)
 {
 	mp->fin = fin;
-	gp->m = NULL;
+	rt_store(&gp->m, NULL);
 	struct g *next = mp->p && !mp->lockedg ? next_straight(mp->p) : NULL;
 	if (next) {
 		start_running(mp, next);
 	} else {
-		mp->curg = NULL;
+		rt_store(&mp->curg, NULL);
 		next = mp->g0;
 		rt_setg(next);
 	}
@@ -975,8 +1078,7 @@ void
 rt_ready(struct g *gp)
 {
 	rt_casgstatus(gp, Gwaiting, Grunnable);
-	rt_runqput(rt_getp(), gp, true);
-	rt_wakep();
+	rt_wakep_after_put(rt_runqput(rt_getp(), gp, true));
 }
 
 void
@@ -989,7 +1091,20 @@ rt_ready_list(struct g *head)
 		rt_casgstatus(gp, Gwaiting, Grunnable);
 		rt_runqput(pp, gp, false);
 	}
-	atomic_thread_fence(memory_order_seq_cst); // the ring's tail is published by release only
+	rt_wakep_after_put(true);
+}
+
+void
+rt_inject_list(struct g *head)
+{
+	rt_lock(&sched.lock);
+	while (head) {
+		struct g *gp = head;
+		head = gp->schedlink;
+		rt_casgstatus(gp, Gwaiting, Grunnable);
+		rt_globrunqput_locked(gp);
+	}
+	rt_unlock(&sched.lock);
 	rt_wakep();
 }
 

@@ -17,6 +17,9 @@
 //   Gwaiting   on no run queue; parked in a queue of some object (a sudog), a timer heap, ...; nobody
 //              else writes its stack: values travel in the sudog
 //
+// Fields that others look at as a hint, without a lock, are atomic: written by their owner with
+// rt_store (relaxed) or RT_BUMP, read by anybody.
+//
 // Lock order: an object's own lock (hchan, sema root, timers) < sched.lock < allglock. rt_ready takes
 // sched.lock only through wakep, and is called after the object's lock was released where possible.
 #pragma once
@@ -28,10 +31,10 @@
 #include "base/base.h"
 #include "base/lock.h"
 #include "base/rand.h"
+#include "sched/sudog.h"
 #include "sched/timer.h"
 #include "sched/tls.h"
 
-struct sudog;
 struct mcache;
 struct hchan;
 
@@ -86,7 +89,7 @@ struct on_exit {
 struct g {
 	struct gobuf sched;  // where it continues; valid while it does not run
 	struct stack stack;
-	struct m *m;         // the M that runs it; NULL otherwise
+	_Atomic(struct m *) m; // the M that runs it; NULL otherwise
 	struct g *schedlink; // in a run queue, free list or list of woken goroutines
 	_Atomic uint32_t status;
 	uint8_t waitreason;  // enum wait_reason, meaningful while Gwaiting (kept afterwards)
@@ -117,6 +120,9 @@ struct g {
 #if RT_TSAN
 	void *tsan;              // its fiber
 #endif
+	// Most waits are for one thing: their sudog lies here, in memory that is there anyway.
+	bool sudog0_used;
+	struct sudog sudog0;
 };
 
 // What the next one to run must finish for the goroutine (or g0) that left the stack: an unlock, a
@@ -132,8 +138,8 @@ struct finish {
 
 struct m {
 	struct g *g0;        // its scheduling stack: the thread's own
-	struct g *curg;      // the user goroutine it runs
-	struct p *p;         // NULL when it has no right to run goroutines
+	_Atomic(struct g *) curg; // the user goroutine it runs
+	_Atomic(struct p *) p; // NULL when it has no right to run goroutines
 	struct p *nextp;     // handed over by whoever wakes it
 	struct p *oldp;      // the P it had before a system call or being detached
 	struct g *nextg;     // taken from a queue on the straight way, but for schedule() to handle
@@ -147,10 +153,13 @@ struct m {
 	struct finish fin;
 	uint64_t randstate;
 	int64_t id;
-	pid_t tid;
+	_Atomic pid_t tid;
+#if RT_TSAN
+	struct rt_tls *tls;
+#endif
 	pthread_t thread;
 	bool spinning;       // looks for work without any; counted in sched.nmspinning
-	struct g *lockedg;
+	_Atomic(struct g *) lockedg;
 	struct rt_note park; // it sleeps here
 	struct m *alllink;   // allm; Ms are never freed
 	struct m *schedlink; // idle list
@@ -168,31 +177,32 @@ struct p {
 	_Atomic uint32_t slow;      // != 0: every switch goes through schedule() on g0
 	_Atomic uint32_t runqhead;  // stealers CAS it
 	_Atomic uint32_t runqtail;  // owner only
-	uint32_t schedtick;         // +1 for each goroutine run that does not inherit its time slice
+	_Atomic uint32_t schedtick; // +1 for each goroutine run that does not inherit its time slice
 	_Atomic(struct g *) runnext;
 	struct mcache *mcache;
 	_Atomic uint32_t status;
 	int32_t id;
-	struct m *m;
+	_Atomic(struct m *) m;
 
 	_Atomic(struct g *) runq[RUNQ_LEN] RT_HOT_LINE;
 
 	struct g *gfree;            // dead goroutines with their stacks, LIFO
-	uint32_t ngfree;
-	uint32_t straight;          // switches without a detour over g0; others read it as a hint
+	_Atomic uint32_t ngfree;
+	_Atomic uint32_t straight;  // switches without a detour over g0; others read it as a hint
 	_Atomic int64_t ngborn, ngdied; // written by the owner only
 	uint64_t goidcache, goidcacheend;
 	struct sudog *sudogcache;
 	uint32_t nsudogcache;
-	uint32_t syscalltick;
+	_Atomic uint32_t syscalltick;
 	struct p *link;             // idle list
 	uint64_t randstate;
 
-	// Timers of the goroutines that slept here. timers.c.
+	// The timers that were set here. timer.c.
 	struct rt_mutex timerslock RT_HOT_LINE;
-	struct rt_timer **timers;    // a 4-ary heap by when
+	struct timer_when *timers;   // a 4-ary heap by when
 	uint32_t ntimers, captimers;
-	_Atomic int64_t timer0when;  // when of timers[0]; 0: none. Read without the lock.
+	uint32_t nzombies;           // entries that will not fire
+	_Atomic int64_t timer0when;  // timers[0].when; 0: none. Read without the lock.
 
 	void *gcw;                  // collector: this P's marking state
 	int64_t gcfractional;       // ... and ns its fractional worker has had in this cycle
@@ -207,30 +217,37 @@ extern struct schedt {
 	struct rt_mutex lock;
 	// Under lock.
 	struct m *midle;
-	int32_t nmidle;
-	int32_t nmidlelocked; // Ms that wait for the goroutine that is locked to them
-	int32_t mcount;       // Ms made
+	_Atomic int32_t nmidle;
+	_Atomic int32_t nmidlelocked; // Ms that wait for the goroutine that is locked to them
+	_Atomic int32_t mcount; // Ms made
+	int32_t nmextra;      // of those: of foreign threads that ended, without a thread now
 	struct p *pidle;
 	struct g_queue runq;  // the global queue
 	struct g *gfree;      // dead goroutines given back by Ps
-	int32_t ngfree;
+	_Atomic int32_t ngfree;
 	// Written under lock, read without as a hint.
 	_Atomic int32_t npidle;
 	_Atomic int32_t runqsize;
 	// Atomic.
 	_Atomic int32_t nmspinning RT_HOT_LINE;
 	_Atomic uint32_t needspinning;
+	// A spinning M that found nothing makes the next wakeups for a mere runnext wait (proc.c).
+	_Atomic uint64_t wakeafter; // cputicks
+	_Atomic uint64_t futile;    // cputicks: how long
 	_Atomic uint64_t goidgen;
 	_Atomic int32_t ngsys;      // goroutines with is_system
 	_Atomic uint32_t gcwaiting; // a stop is wanted or in force
 	_Atomic bool dying;         // app returned or a panic is under way: nothing new is scheduled
+	_Atomic bool forked;        // this is a child made by fork: one thread, no scheduler
 	int64_t start_ns;           // rt_nanotime at initialisation
 	_Atomic int32_t own_threads; // threads that are no Ms but can never send: sysmon, profiler
-	// One idle M at a time sleeps for the timers (sched/timer.c): until when; 0: nobody does.
+	// One idle M at a time waits for timers and network (sched/timer.c): until when; 0: nobody does,
+	// RT_NEVER: for the network alone.
 	_Atomic int64_t polluntil;
-	_Atomic uint32_t pollseq;   // futex word: changes to wake it
+	_Atomic uint32_t pollseq;   // changes to wake it; a futex word while there is no netpoller
+	_Atomic int64_t lastpoll;   // rt_nanotime of the last look at the network
 	// The stop in force (sched/stw.c). Under lock.
-	int32_t stopwait;           // Ps not stopped yet
+	_Atomic int32_t stopwait;   // Ps not stopped yet
 	struct rt_note stopnote;
 	_Atomic uint32_t stopgen;   // futex word: Ms stopped in place wait for it to change
 	struct rt_note sysmonnote;
@@ -240,7 +257,7 @@ extern struct schedt {
 // The first gomaxprocs of allp take work; up to nallp they exist (Pdead, or about to be retired by their
 // M). Both change under a world stop only.
 extern struct p **allp __asm__("rt_allp");
-extern int32_t nallp __asm__("rt_nallp"), gomaxprocs __asm__("rt_gomaxprocs");
+extern _Atomic int32_t nallp __asm__("rt_nallp"), gomaxprocs __asm__("rt_gomaxprocs");
 extern _Atomic(struct m *) allm __asm__("rt_allm"); // push-only list
 extern _Atomic(struct g *) allgs __asm__("rt_allgs"); // push-only list through alllink; includes dead ones
 extern struct m m0 __asm__("rt_m0");
@@ -269,6 +286,10 @@ bool rt_g_saved_regs(const struct g *gp, struct rt_parked_regs *r);
 // Runs fn(arg) on the M's g0, with the goroutine's registers saved where the collector finds them.
 // On g0 already: a plain call. fn must not park.
 void rt_systemstack(void (*fn)(void *), void *arg);
+
+// Starts a goroutine of the program that runs fn(arg), on behalf of code before the return address
+// gopc. Also on g0, with a P.
+void rt_newproc(void (*fn)(void *), void *arg, uintptr_t gopc);
 
 // Starts a runtime-internal goroutine running fn(arg) (hidden from profiles, not counted).
 struct g *rt_newproc_system(void (*fn)(void *), void *arg);
@@ -322,6 +343,7 @@ rt_getp(void)
 	return rt_getm()->p;
 }
 
+// Both on the goroutine that waits or has waited with it.
 struct sudog *rt_acquire_sudog(void);
 void rt_release_sudog(struct sudog *sg);
 

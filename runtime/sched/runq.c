@@ -91,7 +91,7 @@ runqput_tail(struct p *pp, struct g *gp)
 	}
 }
 
-void
+bool
 rt_runqput(struct p *pp, struct g *gp, bool next)
 {
 	if (next) {
@@ -105,9 +105,10 @@ rt_runqput(struct p *pp, struct g *gp, bool next)
 			gp = atomic_exchange(&pp->runnext, gp);
 		}
 		if (!gp)
-			return;
+			return false;
 	}
 	runqput_tail(pp, gp);
+	return true;
 }
 
 struct g *
@@ -163,12 +164,13 @@ static struct g *
 steal_runnext(struct p *from)
 {
 	struct g *next = rt_load(&from->runnext);
-	if (!next || rt_load(&from->status) != Prunning)
+	if (!next || rt_load(&from->status) == Pidle)
 		return NULL;
-	uint32_t before = *(volatile uint32_t *)&from->straight;
-	for (int64_t until = rt_nanotime() + 3000; rt_nanotime() < until;)
-		rt_cpu_relax();
-	if (*(volatile uint32_t *)&from->straight != before)
+	uint32_t before = rt_load(&from->straight);
+	if (rt_load(&from->status) == Prunning)
+		for (int64_t until = rt_nanotime() + 3000; rt_nanotime() < until;)
+			rt_cpu_relax();
+	if (rt_load(&from->straight) != before)
 		return NULL;
 	if (!atomic_compare_exchange_strong(&from->runnext, &next, NULL))
 		return NULL;

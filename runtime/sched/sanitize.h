@@ -28,14 +28,20 @@ rt_fiber_create(struct g *gp)
 #endif
 }
 
-// A dead goroutine's stack is used again: its last frames, which never returned, are forgotten.
+// A stack is used again: the last frames on it, which never returned, are forgotten.
 RT_INLINE void
-rt_fiber_reuse(struct g *gp)
+rt_fiber_reuse(struct g *gp, uintptr_t lo)
 {
 #if RT_ASAN
-	__asan_unpoison_memory_region((void *)gp->sched.sp, gp->stack.hi - gp->sched.sp);
+	__asan_unpoison_memory_region((void *)lo, gp->stack.hi - lo);
+#elif RT_TSAN
+	(void)lo;
+	if (gp->tsan)
+		__tsan_destroy_fiber(gp->tsan); // its shadow of the call stack would only grow
+	gp->tsan = __tsan_create_fiber(0);
 #else
 	(void)gp;
+	(void)lo;
 #endif
 }
 
@@ -91,9 +97,6 @@ rt_g0_trampoline(void *p)
 	__sanitizer_start_switch_fiber(NULL, (void *)c->from->stack.lo,
 				       c->from->stack.hi - c->from->stack.lo);
 #endif
-#if RT_TSAN
-	__tsan_switch_to_fiber(c->from->tsan, 0);
-#endif
 }
 
 // fn(arg) on g0's stack below where it was left; gp->sched describes the caller meanwhile.
@@ -111,6 +114,9 @@ rt_call_on_g0(struct g *gp, struct g *g0, void (*fn)(void *), void *arg)
 	__tsan_switch_to_fiber(g0->tsan, 0);
 #endif
 	rt_call_on_saving(&gp->sched, top, rt_g0_trampoline, &c);
+#if RT_TSAN
+	__tsan_switch_to_fiber(gp->tsan, 0);
+#endif
 #if RT_ASAN
 	__sanitizer_finish_switch_fiber(fake, NULL, NULL);
 #endif
@@ -134,6 +140,9 @@ rt_run_on_g0(struct g *gp, struct g *g0, void (*fn)(void *), void *arg)
 	__tsan_switch_to_fiber(g0->tsan, 0);
 #endif
 	rt_call_on(top, rt_g0_trampoline, &c);
+#if RT_TSAN
+	__tsan_switch_to_fiber(gp->tsan, 0);
+#endif
 #if RT_ASAN
 	__sanitizer_finish_switch_fiber(fake, NULL, NULL);
 #endif

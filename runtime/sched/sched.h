@@ -5,11 +5,12 @@
 #include "sched/proc.h"
 
 // Bits of p->slow.
-enum { SLOW_STOP = 1, SLOW_PREEMPT = 2, SLOW_RETIRE = 4, SLOW_TRACE = 8 };
+enum { SLOW_STOP = 1, SLOW_PREEMPT = 2, SLOW_RETIRE = 4, SLOW_TRACE = 8, SLOW_FORKED = 16 };
 
 // ---- runq.c ----
-// next: gp takes the runnext slot and the former one moves to the tail of the queue.
-void rt_runqput(struct p *pp, struct g *gp, bool next);
+// next: gp takes the runnext slot and the former one moves to the tail of the queue. Reports whether
+// something went into the ring.
+bool rt_runqput(struct p *pp, struct g *gp, bool next);
 struct g *rt_runqget(struct p *pp, bool *inherit);
 bool rt_runqempty(struct p *pp);
 uint32_t rt_runqsize(struct p *pp);
@@ -22,12 +23,15 @@ void rt_globrunqput_locked(struct g *gp);
 struct g *rt_globrunqget_locked(struct p *pp, int32_t max);
 
 // ---- proc.c ----
+// rt_ready_list for a thread without a P: to the global queue.
+void rt_inject_list(struct g *head);
 void rt_schedinit(void);
 _Noreturn void rt_mstart_m0(void);
 // Leaves gp's stack for the next goroutine's, or g0's; fin is done by whoever runs next.
 void rt_switch_away(struct m *mp, struct g *gp, struct finish fin);
 void rt_switch_finish(void);
 void rt_startm(struct p *pp, bool spinning);
+void rt_wakep_after_put(bool in_ring);
 struct p *rt_pidleget_locked(void);
 void rt_pidleput_locked(struct p *pp);
 void rt_handoffp(struct p *pp);
@@ -49,10 +53,24 @@ void rt_thread_stack_bounds(struct stack *st);
 void rt_exitsyscall(struct m *mp);
 void rt_release_p_for_syscall(struct m *mp);
 
+// ---- fork.c ----
+void rt_fork_init(void);
+void rt_die_if_forked(void);
+
 // ---- foreign.c ----
 void rt_adopt_thread(void);
+// A thread counted in sched.own_threads: as a system goroutine, and no longer after the second call.
+void rt_adopt_own_thread(void);
+void rt_drop_own_thread(void);
 
 // ---- stw.c ----
+// One of those the stopper counts on has stopped; true: it was the last. sched.lock held.
+RT_INLINE bool
+rt_one_stopped_locked(void)
+{
+	RT_BUMP(&sched.stopwait, -1);
+	return rt_load(&sched.stopwait) == 0;
+}
 // Waits here while a stop is in force; uc: interrupted context when called from the signal handler.
 void rt_stop_here(const void *uc);
 // From the signal handler, at depth 1: gives the P away; user code goes on without. False: a stop came.
@@ -76,7 +94,11 @@ int64_t rt_timers_run(struct p *pp, int64_t *now);
 void rt_timers_move(struct p *from, struct p *to);
 // Earliest of all Ps, 0 none.
 int64_t rt_timers_next(void);
-// Sleeps (M without a P) until ns or a wake; see schedt.polluntil.
+// What an idle M should sleep for: the earliest timer, RT_NEVER for the network alone, 0 for neither.
+int64_t rt_poll_until(void);
+// Sleeps (M without a P) until then, or a wake, or the network; see schedt.polluntil. Returns the
+// goroutines whose descriptors became ready, by schedlink, still Gwaiting.
 uint32_t rt_poll_seq(void);
-void rt_poll_sleep(int64_t until, uint32_t seq);
+struct g *rt_poll_sleep(int64_t until, uint32_t seq);
+// A timer at `when` was added: whoever sleeps longer must not.
 void rt_poll_wake(int64_t when);

@@ -37,7 +37,7 @@ static void
 print_p(const struct p *pp)
 {
 	char m[24];
-	const struct m *mp = *(struct m *const volatile *)&pp->m;
+	const struct m *mp = pp->m;
 	rt_printf("  P%d: status=%u schedtick=%u syscalltick=%u m=%s runqsize=%u gfreecnt=%u timerslen=%u\n",
 		  pp->id, rt_load(&((struct p *)pp)->status), pp->schedtick, pp->syscalltick,
 		  number_or_nil(m, mp, mp ? mp->id : 0), rt_runqsize((struct p *)pp), pp->ngfree,
@@ -48,9 +48,9 @@ static void
 print_m(const struct m *mp)
 {
 	char p[24], curg[24], lockedg[24];
-	const struct p *pp = *(struct p *const volatile *)&mp->p;
-	const struct g *gp = *(struct g *const volatile *)&mp->curg;
-	const struct g *lg = *(struct g *const volatile *)&mp->lockedg;
+	const struct p *pp = mp->p;
+	const struct g *gp = mp->curg;
+	const struct g *lg = mp->lockedg;
 	rt_printf("  M%ld: p=%s curg=%s mallocing=0 throwing=0 preemptoff= locks=0 dying=%d spinning=%s blocked=%s lockedg=%s\n",
 		  mp->id, number_or_nil(p, pp, pp ? pp->id : 0),
 		  number_or_nil(curg, gp, gp ? (int64_t)gp->goid : 0), rt_load(&sched.dying),
@@ -61,7 +61,7 @@ static void
 print_g(const struct g *gp)
 {
 	char m[24], lm[24];
-	const struct m *mp = *(struct m *const volatile *)&gp->m;
+	const struct m *mp = gp->m;
 	rt_printf("  G%lu: status=%u(%s) m=%s lockedm=%s\n", gp->goid,
 		  rt_load(&((struct g *)gp)->status), rt_wait_reason_text(gp->waitreason),
 		  number_or_nil(m, mp, mp ? mp->id : 0),
@@ -84,20 +84,20 @@ print_summary(int64_t ms)
 {
 	struct line l = {.len = 0};
 	ADD(&l, "SCHED %ldms: gomaxprocs=%d idleprocs=%d threads=%d spinningthreads=%d needspinning=%u idlethreads=%d runqueue=%d",
-	    ms, gomaxprocs, rt_load(&sched.npidle), *(volatile int32_t *)&sched.mcount,
+	    ms, gomaxprocs, rt_load(&sched.npidle), rt_load(&sched.mcount),
 	    rt_load(&sched.nmspinning), rt_load(&sched.needspinning),
-	    *(volatile int32_t *)&sched.nmidle, rt_load(&sched.runqsize));
+	    rt_load(&sched.nmidle), rt_load(&sched.runqsize));
 	if (rt_debug.scheddetail) {
 		ADD(&l, " gcwaiting=%s nmidlelocked=%d stopwait=%d sysmonwait=%s\n",
-		    yes(rt_load(&sched.gcwaiting)), *(volatile int32_t *)&sched.nmidlelocked,
-		    *(volatile int32_t *)&sched.stopwait, yes(rt_load(&sched.sysmonwait)));
+		    yes(rt_load(&sched.gcwaiting)), rt_load(&sched.nmidlelocked),
+		    rt_load(&sched.stopwait), yes(rt_load(&sched.sysmonwait)));
 	} else {
 		ADD(&l, " [");
 		for (int32_t i = 0; i < gomaxprocs; i++)
 			ADD(&l, " %u", rt_runqsize(allp[i]));
 		ADD(&l, " ] schedticks=[");
 		for (int32_t i = 0; i < gomaxprocs; i++)
-			ADD(&l, " %u", *(volatile uint32_t *)&allp[i]->schedtick);
+			ADD(&l, " %u", rt_load(&allp[i]->schedtick));
 		ADD(&l, " ]\n");
 	}
 	rt_write_err(l.buf, l.len);

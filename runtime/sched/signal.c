@@ -23,11 +23,19 @@
 
 static sigset_t initial_mask; // of the thread that called gort_run; every M gets it
 
+// TSan delivers a signal only at a call that it intercepts, long after and with a stale context: there
+// the request is written into the thread's depth word from outside. The thread's own increments may
+// overwrite it; whoever asks asks again.
 void
 rt_signal_m(struct m *mp)
 {
+#if RT_TSAN
+	if (mp->tls)
+		__atomic_fetch_or(&mp->tls->depth, RT_DEPTH_PENDING, __ATOMIC_RELAXED);
+#else
 	if (mp->tid)
 		syscall(SYS_tgkill, getpid(), mp->tid, SIGURG);
+#endif
 }
 
 // Depth 0: between two instructions of user code, no lock of the runtime held; a P, or detached.

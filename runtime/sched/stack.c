@@ -110,7 +110,7 @@ bigstack_get(void)
 {
 	rt_lock(&biglock);
 	struct bigstack *b = rt_load(&bigstacks);
-	while (b && (rt_load(&b->hi) != 0 || rt_load(&b->lo) != 0))
+	while (b && rt_load_acquire(&b->lo) != 0) // acquire: with the release that frees it
 		b = b->next;
 	if (!b) {
 		b = rt_persistent_alloc(sizeof *b, RT_CACHE_LINE, NULL);

@@ -57,7 +57,7 @@ stop_here(void *uc)
 		rt_store(&pp->status, Pgcstop);
 	else
 		mp->detstopped = true;
-	if (--sched.stopwait == 0)
+	if (rt_one_stopped_locked())
 		rt_note_wakeup(&sched.stopnote);
 	rt_unlock(&sched.lock);
 	wait_in_place(mp, gen);
@@ -206,7 +206,7 @@ signal_straggler(struct p *pp)
 {
 	if (rt_load(&pp->status) != Prunning)
 		return;
-	struct m *mp = *(struct m *volatile *)&pp->m; // an M is never freed: a stale one gets a spurious signal
+	struct m *mp = pp->m; // an M is never freed: a stale one gets a spurious signal
 	if (mp)
 		rt_signal_m(mp);
 }
@@ -224,7 +224,7 @@ static void
 count_detached(struct m *mp)
 {
 	mp->detstopped = false;
-	sched.stopwait++;
+	RT_BUMP(&sched.stopwait, 1);
 }
 
 static void
@@ -249,12 +249,12 @@ claim_quiet_ps(void)
 	struct p *pp;
 	while ((pp = rt_pidleget_locked())) {
 		rt_store(&pp->status, Pgcstop);
-		sched.stopwait--;
+		RT_BUMP(&sched.stopwait, -1);
 	}
 	for (int32_t i = 0; i < nallp; i++) {
 		uint32_t st = Psyscall;
 		if (atomic_compare_exchange_strong(&allp[i]->status, &st, Pgcstop))
-			sched.stopwait--;
+			RT_BUMP(&sched.stopwait, -1);
 	}
 }
 
@@ -271,7 +271,7 @@ try_stop(struct m *mp, int64_t patience)
 	atomic_store(&sched.gcwaiting, 1);
 	for_each_p(set_slow);
 	rt_store(&mp->p->status, Pgcstop);
-	sched.stopwait--;
+	RT_BUMP(&sched.stopwait, -1);
 	claim_quiet_ps();
 	bool done = sched.stopwait == 0;
 	rt_unlock(&sched.lock);
@@ -315,6 +315,7 @@ rt_stop_world(const char *reason)
 {
 	struct m *mp = rt_getm();
 	bool nobody = false;
+	rt_die_if_forked();
 	while (!atomic_compare_exchange_weak(&stopping, &nobody, true)) {
 		nobody = false;
 		if (rt_load(&sched.gcwaiting))

@@ -39,7 +39,7 @@ claim_for_stop(struct p *pp)
 	rt_lock(&sched.lock);
 	uint32_t st = Psyscall;
 	if (rt_load(&sched.gcwaiting) &&
-	    atomic_compare_exchange_strong(&pp->status, &st, Pgcstop) && --sched.stopwait == 0)
+	    atomic_compare_exchange_strong(&pp->status, &st, Pgcstop) && rt_one_stopped_locked())
 		rt_note_wakeup(&sched.stopnote);
 	rt_unlock(&sched.lock);
 }
@@ -48,9 +48,9 @@ void
 rt_release_p_for_syscall(struct m *mp)
 {
 	struct p *pp = mp->p;
-	pp->syscalltick++;
-	pp->m = NULL;
-	mp->p = NULL;
+	RT_BUMP(&pp->syscalltick, 1);
+	rt_store(&pp->m, NULL);
+	rt_store(&mp->p, NULL);
 	mp->oldp = pp;
 	// seq_cst: pairs with try_stop, which sets gcwaiting and then looks for Psyscall.
 	atomic_store(&pp->status, Psyscall);
@@ -67,7 +67,10 @@ rt_entersyscall(const struct rt_parked_regs *regs)
 	mp->sysregs = *regs;
 	gp->sched.sp = regs->sp; // the collector scans from here
 	rt_casgstatus(gp, Grunning, Gsyscall);
+	struct p *pp = mp->p;
 	rt_release_p_for_syscall(mp);
+	if (rt_unlikely(rt_load(&pp->runnext) != NULL))
+		rt_wakep(); // whose wakeup was put off: this P does not come back soon
 	// Signals may come again, but nothing may be taken on the way in before exitsyscall.
 	rt_tls_dec_depth();
 }
@@ -134,7 +137,7 @@ gort_lock_os_thread(void)
 	rt_enter();
 	struct m *mp = need_goroutine("gort_lock_os_thread");
 	mp->locknest++;
-	mp->lockedg = mp->curg;
+	rt_store(&mp->lockedg, mp->curg);
 	mp->curg->lockedm = mp;
 	rt_leave();
 }
@@ -145,7 +148,7 @@ gort_unlock_os_thread(void)
 	rt_enter();
 	struct m *mp = need_goroutine("gort_unlock_os_thread");
 	if (mp->locknest > 0 && --mp->locknest == 0 && !mp->foreign) {
-		mp->lockedg = NULL;
+		rt_store(&mp->lockedg, NULL);
 		mp->curg->lockedm = NULL;
 	}
 	rt_leave();

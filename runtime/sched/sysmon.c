@@ -15,6 +15,7 @@
 #include "gc/gc.h"
 #include "mem/malloc.h"
 #include "os/os.h"
+#include "sched/netpoll.h"
 #include "sched/sched.h"
 
 #define MIN_SLEEP_NS 20000
@@ -22,6 +23,7 @@
 #define IDLE_ROUNDS 50
 #define SLICE_NS 10000000 // Go: forcePreemptNS
 #define GRACE_NS 1000000   // from asking to detaching
+#define POLL_NS 10000000   // the network is looked at as often as this
 #define RECHECK_NS 1000000000
 #define MAX_WATCHED 1024
 #define GC_PERIOD_NS (120 * (int64_t)1000000000)
@@ -45,10 +47,10 @@ others_wait(struct p *pp)
 static void
 preempt(struct p *pp, bool detach)
 {
-	struct m *mp = *(struct m *volatile *)&pp->m;
+	struct m *mp = pp->m;
 	if (!mp)
 		return;
-	struct g *gp = *(struct g *volatile *)&mp->curg;
+	struct g *gp = mp->curg;
 	atomic_fetch_or(&pp->slow, SLOW_PREEMPT);
 	if (gp) { // the wrong one at worst yields once
 		rt_store(&gp->detach, detach);
@@ -60,7 +62,7 @@ preempt(struct p *pp, bool detach)
 static bool
 retake_running(struct p *pp, int i, int64_t now)
 {
-	uint32_t tick = *(volatile uint32_t *)&pp->schedtick;
+	uint32_t tick = rt_load(&pp->schedtick);
 	if (tick != seen[i].schedtick) {
 		seen[i].schedtick = tick;
 		seen[i].since = now;
@@ -79,7 +81,7 @@ retake_running(struct p *pp, int i, int64_t now)
 static bool
 retake_syscall(struct p *pp, int i, int64_t now)
 {
-	uint32_t tick = *(volatile uint32_t *)&pp->syscalltick;
+	uint32_t tick = rt_load(&pp->syscalltick);
 	if (tick != seen[i].syscalltick) {
 		seen[i].syscalltick = tick;
 		seen[i].syssince = now;
@@ -91,7 +93,7 @@ retake_syscall(struct p *pp, int i, int64_t now)
 	uint32_t st = Psyscall;
 	if (!atomic_compare_exchange_strong(&pp->status, &st, Pidle))
 		return false;
-	pp->syscalltick++;
+	RT_BUMP(&pp->syscalltick, 1);
 	rt_handoffp(pp);
 	return true;
 }
@@ -101,7 +103,8 @@ static int
 retake(int64_t now)
 {
 	int n = 0;
-	for (int32_t i = 0; i < nallp; i++) {
+	int32_t np = rt_load_acquire(&nallp);
+	for (int32_t i = 0; i < np; i++) {
 		struct p *pp = allp[i];
 		uint32_t st = rt_load(&pp->status);
 		if (st == Prunning)
@@ -119,6 +122,17 @@ collect_now_and_then(int64_t now)
 	int64_t last = rt_gc_last_end_ns();
 	if (now - (last ? last : sched.start_ns) > GC_PERIOD_NS && !rt_load(&rt_gc.timer_due))
 		rt_gc_forced_by_timer();
+}
+
+// When every P is busy nobody may come by the network for long.
+static void
+poll_network(int64_t now)
+{
+	if (!rt_netpoll_wanted() || now - rt_load(&sched.lastpoll) < POLL_NS)
+		return;
+	struct g *ready = rt_netpoll(0);
+	if (ready)
+		rt_inject_list(ready);
 }
 
 static void
@@ -164,6 +178,7 @@ sysmon(void *arg)
 		if (rt_debug.schedtrace > 0)
 			rt_schedtrace(now);
 		collect_now_and_then(now);
+		poll_network(now);
 		if (retake(now) > 0) {
 			idle = 0;
 			sleep = MIN_SLEEP_NS;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Mutex: what gort/sync.h does not inline. state is one word, changed only by atomic operations:
+// Mutex: what gort/sync.h does not inline. state is one word:
 //
-//   bit 0  locked     somebody holds it
-//   bit 1  woken      somebody is awake and after it: an unlock need not wake anybody
-//   bit 2  starving   an unlock hands the lock to the first waiter; nobody else takes it
-//   3...   waiters    goroutines that sleep on sema, or are about to
+//   bit 0  locked      somebody holds it
+//   bit 1  woken       somebody is awake and after it: an unlock need not wake anybody
+//   bit 2  starving    an unlock hands the lock to the first waiter; nobody else takes it
+//   bit 3  watched     a goroutine that wants to wait has said so
+//   bit 4  contended   ... and nobody unlocks by a plain store any more
+//   5...   waiters     goroutines that sleep on sema, or are about to
 //
 // Normal mode: an unlock takes one off waiters, sets woken, and releases one unit of sema. The waiter
 // it wakes competes with those that run already, and they mostly win: they are on a CPU. When it loses
@@ -18,17 +20,44 @@
 // Each unlock that leaves waiters looks at the whole word after it has cleared locked, and whoever takes
 // locked will unlock later, so one of them wakes somebody.
 //
-// Go: internal/sync/mutex.go. The bits and the thresholds are Go's.
+// The plain unlock. A locked instruction costs as much as all the rest of an uncontended lock and
+// unlock, so an unlock that finds the word to be exactly `locked` stores 0 by a restartable sequence
+// (arch.h): no locked instruction, and nothing of the mutex touched afterwards, when it may be gone. Its
+// price: what another one writes into the word between the sequence's load and its store is lost. A lock
+// by compare-and-swap from 0 cannot fall there. So only a word that is exactly `locked` is in danger,
+// and watch() alone changes such a word while it is locked:
+//
+//   under watchlock:  locked -> locked|watched;  fence;  if watched is still there: add contended
+//
+// A sequence that loaded the word before `watched` was set has, after the fence, done its store (then
+// watched is gone, we see that, and the lock is free) or failed. One that loads it later finds another
+// value than `locked`. Under the lock nobody else sets watched, so the bit we find is the one we set.
+// Hence: while contended is set, no sequence can store, and waiters, woken and starving, which are only
+// ever set in words that have it, cannot be lost. Unlocks go by atomic subtraction then, and clear the
+// two bits together, now and then, when they are all that is left: not at once, for the fence costs a
+// microsecond and a lock that was contended mostly will be again. Without sequences neither bit is set.
+//
+// Go: internal/sync/mutex.go. The first three bits and the thresholds are Go's.
 #include <gort/sync.h>
 
+#include "base/lock.h"
+#include "base/rand.h"
 #include "debug/throw.h"
 #include "os/os.h"
 #include "sched/proc.h"
 #include "sync/sema.h"
 #include "sync/spin.h"
 
-enum { LOCKED = 1, WOKEN = 2, STARVING = 4, WAITER = 8, WAITER_SHIFT = 3 };
+enum { LOCKED = 1, WOKEN = 2, STARVING = 4, WATCHED = 8, CONTENDED = 16, WAITER = 32 };
+#define WAITER_SHIFT 5
 #define STARVATION_NS INT64_C(1000000)
+// One unlock in so many of those that find nobody waiting makes the next ones plain again.
+#define CALM_DOWN 256u
+
+#define NWATCHLOCKS 64
+static struct {
+	struct rt_mutex lock RT_HOT_LINE;
+} watchlocks[NWATCHLOCKS];
 
 RT_INLINE bool
 cas(gort_mutex *m, int32_t *old, int32_t new)
@@ -45,6 +74,29 @@ struct attempt {
 	bool awoke;    // the woken bit is ours
 	bool starving; // waited too long
 };
+
+static struct rt_mutex *
+watchlock(const gort_mutex *m)
+{
+	return &watchlocks[((uintptr_t)m >> 3) * 0x9e3779b97f4a7c15u >> 58].lock;
+}
+
+// Nobody may be queued on m before this has made it contended; returns without that when m is free.
+static RT_COLD void
+watch(gort_mutex *m)
+{
+	struct rt_mutex *l = watchlock(m);
+	int32_t old = LOCKED;
+
+	rt_lock(l);
+	if (cas(m, &old, LOCKED | WATCHED)) {
+		rt_os_rseq_fence();
+		old = __atomic_load_n(&m->state, __ATOMIC_RELAXED);
+		while (old & WATCHED && !cas(m, &old, old | CONTENDED))
+			;
+	}
+	rt_unlock(l);
+}
 
 // One round of active waiting, if that is sensible. Sets the woken bit, so that the unlock we wait for
 // does not wake another one for nothing.
@@ -100,6 +152,11 @@ lock_slow(gort_mutex *m)
 			continue;
 		if (a.awoke && !(old & WOKEN))
 			rt_throw("sync: inconsistent mutex state");
+		if (old & LOCKED && !(old & CONTENDED) && rt_rseq_offset != 0) {
+			watch(m);
+			old = __atomic_load_n(&m->state, __ATOMIC_RELAXED);
+			continue;
+		}
 		if (!cas(m, &old, wanted(old, &a)))
 			continue;
 		if (!(old & (LOCKED | STARVING)))
@@ -120,14 +177,6 @@ lock_slow(gort_mutex *m)
 	}
 }
 
-void
-gort_mutex_lock_slow_(gort_mutex *m)
-{
-	rt_enter();
-	lock_slow(m);
-	rt_leave();
-}
-
 // Not while it is held, and not past those to whom it is handed.
 bool
 gort_mutex_try_lock_slow_(gort_mutex *m)
@@ -136,28 +185,52 @@ gort_mutex_try_lock_slow_(gort_mutex *m)
 	return !(old & (LOCKED | STARVING)) && cas(m, &old, old | LOCKED);
 }
 
+void
+gort_mutex_lock_slow_(gort_mutex *m)
+{
+	if (gort_mutex_try_lock_slow_(m)) // contended, but free
+		return;
+	rt_enter();
+	lock_slow(m);
+	rt_leave();
+}
+
 // state: the word as our unlock left it, locked cleared.
 RT_INLINE void
 unlock_slow(gort_mutex *m, int32_t state)
 {
 	if (rt_unlikely(!((state + LOCKED) & LOCKED)))
 		rt_fatal("sync: unlock of unlocked mutex");
+	if (state == (WATCHED | CONTENDED)) {
+		if (rt_fastrandn(CALM_DOWN) == 0)
+			cas(m, &state, 0);
+		return;
+	}
 	if (state & STARVING) {
-		rt_semrelease(&m->sema, true, 1);
+		rt_semrelease(&m->sema, true, 0);
 		return;
 	}
 	// Nobody to wake, or somebody is awake, or has it already and will come by here.
 	while (state >> WAITER_SHIFT != 0 && !(state & (LOCKED | WOKEN | STARVING))) {
 		if (cas(m, &state, (state - WAITER) | WOKEN)) {
-			rt_semrelease(&m->sema, false, 1);
+			rt_semrelease(&m->sema, false, 0);
 			return;
 		}
 	}
 }
 
 void
-gort_mutex_unlock_slow_(gort_mutex *m, int32_t state)
+gort_mutex_unlock(gort_mutex *m)
 {
+	ptrdiff_t off = rt_rseq_offset;
+	if (rt_likely(off != 0)) {
+		RT_RSEQ_STORE_IF(off, &m->state, LOCKED, 0, atomically);
+		return;
+	}
+atomically:;
+	int32_t state = __atomic_sub_fetch(&m->state, LOCKED, __ATOMIC_RELEASE);
+	if (rt_likely(state == 0))
+		return;
 	rt_enter();
 	unlock_slow(m, state);
 	rt_leave();

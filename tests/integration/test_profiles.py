@@ -72,7 +72,7 @@ class Profiles(check.TestCase):
             r = check.run(self.example, d)
             self.assertStatus(r, 0)
             cpu, heap, goroutine = (check.Profile(os.path.join(d, k + '.pb.gz')) for k in ('cpu', 'heap', 'goroutine'))
-        self.assertGreater(cpu.total(0, 'busy'), 20)  # half a second at 100 Hz
+        self.assertGreater(cpu.total(0, 'busy'), 5)  # half a second at 100 Hz, on a machine that may be busy
         self.assertGreater(cpu.total(0, 'busy'), cpu.total(0) * 0.8)
         self.assertAlmostEqual(heap.total(3, 'keep_memory'), 64 << 20, delta=1 << 20)
         self.assertEqual(goroutine.total(0, 'wait_for_ever'), 10)

@@ -76,7 +76,7 @@ expect_same_tail(void)
 	while (at < nlibgcc && libgcc[at] != ours[0])
 		at++;
 	cr_assert_lt(at, nlibgcc, "the interrupted pc is not in libgcc's walk");
-	for (int i = 0; i < nours && at + i < nlibgcc; i++)
+	for (int i = 0; i < nours && at + i < nlibgcc && libgcc[at + i]; i++) // 0: its end mark
 		cr_assert_eq(ours[i], libgcc[at + i], "frame %d: %lx, libgcc has %lx", i, ours[i],
 			     libgcc[at + i]);
 }

@@ -55,7 +55,7 @@ GORT_TEST(waitgroup, releases_every_waiter)
 	gort_waitgroup_add(&all, 40);
 	for (int i = 0; i < 40; i++)
 		gort_go(wait_and_report, &gate, &all);
-	for (int i = 0; i < 100; i++)
+	for (int i = 0; i < 100000 && (uint32_t)gate.state < 40; i++)
 		gort_gosched();
 	CHECK_EQ(ran, 0);
 	CHECK_EQ((uint32_t)gate.state, 40);

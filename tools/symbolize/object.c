@@ -263,6 +263,7 @@ static void
 name_by_symbol(struct object *o, struct place *p)
 {
 	const struct sym *s = find_sym(o, p->vaddr);
+	p->entry = s ? s->addr : 0;
 	p->frames = calloc(1, sizeof(*p->frames));
 	if (!p->frames)
 		return;
@@ -468,6 +469,7 @@ finish(struct object *o, struct place *p, struct object_info *info)
 	// The linker's spelling tells clones apart (f.part.0, f.constprop.1).
 	struct frame *f = &p->frames[p->nframes - 1];
 	const struct sym *sym = find_sym(o, p->vaddr);
+	p->entry = sym ? sym->addr : 0;
 	if (sym && f->system_name == f->name)
 		f->system_name = sym->name;
 }

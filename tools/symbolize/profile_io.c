@@ -47,6 +47,19 @@ read_all(int fd, struct bytes *b)
 	}
 }
 
+char *
+read_whole(int fd, size_t *len)
+{
+	struct bytes b = { 0 };
+	if (!read_all(fd, &b)) {
+		free(b.p);
+		return NULL;
+	}
+	b.p[b.len] = 0; // read_all keeps room
+	*len = b.len;
+	return (char *)b.p;
+}
+
 static bool
 gunzip(const uint8_t *data, size_t len, struct bytes *out)
 {

@@ -18,6 +18,8 @@ typedef Perftools__Profiles__Line pprof_line;
 // Reads all of fd, gzipped or plain. NULL, with a message in err (n bytes), when it is no profile:
 // every index and id that the profile uses is checked here.
 pprof_profile *profile_read(int fd, char *err, size_t n);
+// All that fd yields, NUL-terminated; NULL when it cannot be read or is beyond 1 GiB. free() it.
+char *read_whole(int fd, size_t *len);
 pprof_profile *profile_parse(const uint8_t *data, size_t len, char *err, size_t n);
 // Gzipped, whole, or nothing: the encoding is complete before the first byte is written.
 bool profile_write(const pprof_profile *p, int fd);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "symbolize.h"
+#include "text/frames.h"
 
 struct resolver {
 	pprof_profile *p;
@@ -197,41 +198,13 @@ profile_symbolize(pprof_profile *p)
 
 // ---- what is not shown ----
 
-// libgort's functions, linked in either way: by the library they are in, by their prefix, or (statics
-// have Go's bare names) by their source file.
-static bool
-in_runtime_source(const char *file)
+static const char *
+mapping_path(const pprof_profile *p, uint64_t mapping)
 {
-	static const char *const parts[] = { "base", "chan", "data", "debug", "gc", "mem", "os", "sched", "sync" };
-	const char *at = NULL;
-	for (const char *p = file; (p = strstr(p, "runtime/")); p++)
-		at = p;
-	if (!at || strncmp(file + strlen(file) - 2, ".c", 2) != 0)
-		return false;
-	const char *slash = strchr(at + 8, '/');
-	for (size_t i = 0; slash && i < sizeof(parts) / sizeof(parts[0]); i++)
-		if (strlen(parts[i]) == (size_t)(slash - at - 8) && strncmp(at + 8, parts[i], strlen(parts[i])) == 0)
-			return strchr(slash + 1, '/') == NULL;
-	return false;
-}
-
-static bool
-allocator_function(const pprof_profile *p, const pprof_function *f)
-{
-	const char *name = profile_string(p, f->name);
-	return strncmp(name, "rt_", 3) == 0 || strncmp(name, "gort_", 5) == 0 ||
-	       strncmp(name, "rtp_", 4) == 0 || in_runtime_source(profile_string(p, f->filename));
-}
-
-static bool
-in_libgort(const pprof_profile *p, uint64_t mapping)
-{
-	for (size_t i = 0; i < p->n_mapping; i++) {
-		const char *path = profile_string(p, p->mapping[i]->filename), *slash = strrchr(path, '/');
+	for (size_t i = 0; i < p->n_mapping; i++)
 		if (p->mapping[i]->id == mapping)
-			return strncmp(slash ? slash + 1 : path, "libgort", 7) == 0;
-	}
-	return false;
+			return profile_string(p, p->mapping[i]->filename);
+	return "";
 }
 
 static int
@@ -241,41 +214,110 @@ by_id(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
-// Of each location id: is its physical function one of the allocator's? Ids beyond the number of
-// locations (other writers') count as no.
-static bool *
-mark_hidden(pprof_profile *p)
+static const pprof_function *
+function_by_id(const pprof_profile *p, uint64_t id)
 {
-	bool *hidden = must(calloc(p->n_location + 1, 1));
+	pprof_function key = { .id = id }, *k = &key;
+	pprof_function **f = bsearch(&k, p->function, p->n_function, sizeof(*p->function), by_id);
+	return f ? *f : NULL;
+}
+
+struct hiding {
+	pprof_profile *p;
+	bool *hidden;         // by location id: all of it is the runtime's
+	pprof_location **own; // by location id: a copy without the runtime's inlined lines; NULL none needed
+	size_t nlocs;         // of ids 1..nlocs; larger ones are other writers' and stay as they are
+	uint64_t last_id;
+};
+
+// How many innermost lines of l are the runtime's.
+static size_t
+runtime_lines(const pprof_profile *p, const pprof_location *l)
+{
+	const char *path = mapping_path(p, l->mapping_id);
+	size_t k = 0;
+	for (; k < l->n_line; k++) {
+		const pprof_function *f = function_by_id(p, l->line[k]->function_id);
+		if (!f || !rtx_of_runtime(profile_string(p, f->name), profile_string(p, f->filename), path))
+			break;
+	}
+	return k;
+}
+
+// What the public headers inlined into a user's function is left out where it is a stack's leaf; the same
+// address further up in another stack keeps its lines. So the leaf gets a location of its own.
+static pprof_location *
+without_lines(struct hiding *h, const pprof_location *l, size_t k)
+{
+	pprof_location *c = must(malloc(sizeof(*c)));
+	*c = *l;
+	c->id = ++h->last_id;
+	c->n_line = l->n_line - k;
+	c->line = must(calloc(c->n_line, sizeof(*c->line)));
+	for (size_t i = 0; i < c->n_line; i++) {
+		c->line[i] = must(malloc(sizeof(*c->line[i])));
+		*c->line[i] = *l->line[k + i];
+	}
+	return c;
+}
+
+static void
+mark_hidden(struct hiding *h)
+{
+	pprof_profile *p = h->p;
+	h->nlocs = p->n_location;
+	h->hidden = must(calloc(p->n_location + 1, 1));
+	h->own = must(calloc(p->n_location + 1, sizeof(*h->own)));
 	if (p->n_function)
 		qsort(p->function, p->n_function, sizeof(*p->function), by_id);
+	for (size_t i = 0; i < p->n_location; i++)
+		h->last_id = p->location[i]->id > h->last_id ? p->location[i]->id : h->last_id;
 	for (size_t i = 0; i < p->n_location; i++) {
 		const pprof_location *l = p->location[i];
-		if (l->id > p->n_location)
+		if (l->id > h->nlocs)
 			continue;
-		hidden[l->id] = in_libgort(p, l->mapping_id);
-		if (!l->n_line || hidden[l->id])
-			continue;
-		pprof_function key = { .id = l->line[l->n_line - 1]->function_id }, *k = &key;
-		pprof_function **f = bsearch(&k, p->function, p->n_function, sizeof(*p->function), by_id);
-		hidden[l->id] = f && allocator_function(p, *f);
+		size_t k = runtime_lines(p, l);
+		if (l->n_line == 0)
+			h->hidden[l->id] = rtx_of_runtime(NULL, NULL, mapping_path(p, l->mapping_id));
+		else if (k == l->n_line)
+			h->hidden[l->id] = true;
+		else if (k > 0)
+			h->own[l->id] = without_lines(h, l, k);
 	}
-	return hidden;
+}
+
+static void
+add_locations(struct hiding *h)
+{
+	pprof_profile *p = h->p;
+	p->location = must(realloc(p->location, 2 * (h->nlocs + 1) * sizeof(*p->location)));
+	for (size_t i = 0; i <= h->nlocs; i++)
+		if (h->own[i])
+			p->location[p->n_location++] = h->own[i];
+}
+
+static void
+hide_in(struct hiding *h, pprof_sample *s)
+{
+	size_t k = 0;
+	while (k < s->n_location_id && s->location_id[k] <= h->nlocs && h->hidden[s->location_id[k]])
+		k++;
+	if (k == s->n_location_id)
+		return; // nothing else: shown whole
+	memmove(s->location_id, s->location_id + k, (s->n_location_id - k) * sizeof(*s->location_id));
+	s->n_location_id -= k;
+	if (s->location_id[0] <= h->nlocs && h->own[s->location_id[0]])
+		s->location_id[0] = h->own[s->location_id[0]]->id;
 }
 
 void
 profile_hide_allocator(pprof_profile *p)
 {
-	bool *hidden = mark_hidden(p);
-	for (size_t i = 0; i < p->n_sample; i++) {
-		pprof_sample *s = p->sample[i];
-		size_t k = 0;
-		while (k < s->n_location_id && s->location_id[k] <= p->n_location && hidden[s->location_id[k]])
-			k++;
-		if (k == s->n_location_id)
-			continue; // nothing else: shown whole
-		memmove(s->location_id, s->location_id + k, (s->n_location_id - k) * sizeof(*s->location_id));
-		s->n_location_id -= k;
-	}
-	free(hidden);
+	struct hiding h = { .p = p };
+	mark_hidden(&h);
+	add_locations(&h);
+	for (size_t i = 0; i < p->n_sample; i++)
+		hide_in(&h, p->sample[i]);
+	free(h.hidden);
+	free(h.own);
 }

@@ -19,6 +19,7 @@ struct place {
 	uint64_t vaddr;        // as in the file
 	struct frame *frames;  // innermost inlined function first, the physical one last
 	size_t nframes;
+	uint64_t entry;        // of the physical function, as in the file; 0 unknown
 };
 
 // What an object's debug information was good for.

@@ -8,7 +8,8 @@
 //	while (gort_map_next(&it))
 //		use(*(uint64_t *)it.key, *(double *)it.value);
 //
-// Keys: integers, pointers, floats (NaN is equal to nothing, +0 to -0) and gort_string by value; a
+// Keys: integers, pointers, floats (NaN is equal to nothing, +0 to -0), gort_string and gort_any by
+// value (an any that holds a slice panics "hash of unhashable type"); interfaces by what they hold; a
 // struct, array or union by its bytes, padding included, or by its fields where GORT_KEY declares
 // them; or as gort_make_map_with is told. Types with an alignment above 16 are not supported.
 //
@@ -50,7 +51,8 @@ enum gort_key_class {
 // A field that takes part in equality; the layout of struct gort_field.
 struct gort_key_field {
 	size_t offset, size;
-	uint8_t kind; // enum gort_kind
+	uint8_t kind; // enum gort_kind, of the elements if it is an array
+	uint32_t elem; // bytes of an element; size if it is none
 };
 
 // One iteration. key and value point into the map; all else is the library's. It may lie anywhere
@@ -316,15 +318,15 @@ enum { GORT_EQUAL_BOOL, GORT_EQUAL_INT };
 	})
 
 // GORT_KEY(T, field, ...): at file scope, after the struct T: keys of type T are equal when these
-// fields are (up to 16; paths as inner.id too). Fields that are strings or floats compare as those
-// do. Found by T's spelling in the source files that saw the declaration: declare it beside T.
+// fields are (up to 16; paths as inner.id too). Fields that are strings, floats, anys or arrays of
+// them compare as those do, structs by their bytes. Found by T's spelling in the source files that saw the declaration: declare it beside T.
 #define GORT_KEY(T, ...) GORT_KEY_(T, GORT_CAT(gort_key_, __COUNTER__), __VA_ARGS__)
 #define GORT_KEY_(T, id, ...)                                                                      \
 	static const struct gort_field GORT_CAT(id, _fields)[] = {                                 \
 		GORT_KEY_EACH_(T, __VA_ARGS__)};                                                   \
 	static struct gort_type_decl id = {0, #T, sizeof(T), GORT_CAT(id, _fields),                \
 					   sizeof(GORT_CAT(id, _fields)) / sizeof(struct gort_field), \
-					   true};                                                  \
+					   GORT_DECL_KEY, 0};                                                  \
 	static __attribute__((constructor)) void GORT_CAT(id, _declare)(void)                      \
 	{                                                                                          \
 		id.next = gort_file_types_;                                                        \
@@ -333,8 +335,12 @@ enum { GORT_EQUAL_BOOL, GORT_EQUAL_INT };
 	_Static_assert(sizeof(T) > 0, "a key type of no size")
 #define GORT_KEY_1_(T, f)                                                                          \
 	{                                                                                          \
-		offsetof(T, f), sizeof(((T *)0)->f), gort_kind_of_(__typeof__(((T *)0)->f))        \
+		offsetof(T, f), sizeof(((T *)0)->f), gort_kind_of_expr_(gort_key_elem_(T, f)),     \
+			sizeof(gort_key_elem_(T, f))                                               \
 	}
+// The field, or its elements if it is an array of up to three dimensions.
+#define gort_key_elem_(T, f) gort_elem_(gort_elem_(gort_elem_(((T *)0)->f)))
+#define gort_elem_(e) (*__builtin_choose_expr(gort_is_array_(e), (e), &(e)))
 #define GORT_KEY_EACH_(T, ...)                                                                     \
 	GORT_KEY_PICK_(__VA_ARGS__, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1)         \
 	(T, __VA_ARGS__)

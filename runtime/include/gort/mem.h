@@ -51,9 +51,10 @@ GORT_API void *gort_new_bytes(size_t n) __attribute__((malloc, returns_nonnull))
 #define GORT_TYPE(T, ...) GORT_TYPE_(T, GORT_FRESH(fields), GORT_FRESH(decl), GORT_FRESH(init), ##__VA_ARGS__)
 #define GORT_TYPE_(T, fields, decl, init, ...)                                                     \
 	static const struct gort_field fields[] = {                                                \
-		GORT_EACH_FIELD_(T, ##__VA_ARGS__){sizeof(T), 0, 0}};                              \
+		GORT_EACH_FIELD_(T, ##__VA_ARGS__){sizeof(T), 0, 0, 0}};                              \
 	static struct gort_type_decl decl = {                                                      \
-		0, #T, sizeof(T), fields, sizeof fields / sizeof fields[0] - 1, 0};                \
+		0, #T, sizeof(T), fields, sizeof fields / sizeof fields[0] - 1,             \
+		GORT_DECL_TYPE, 0};                \
 	__attribute__((constructor(101))) static void init(void)                                   \
 	{                                                                                          \
 		decl.next = gort_file_types_;                                                      \
@@ -62,7 +63,7 @@ GORT_API void *gort_new_bytes(size_t n) __attribute__((malloc, returns_nonnull))
 
 #define GORT_FIELD_(T, f)                                                                          \
 	{__builtin_offsetof(T, f), sizeof(((__typeof__(T) *)0)->f),                                \
-	 gort_kind_of_expr_(((__typeof__(T) *)0)->f)},
+	 gort_kind_of_expr_(((__typeof__(T) *)0)->f), 0},
 #define GORT_COUNT_(_0, _1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, _13, _14, _15, _16, _17, \
 		    _18, _19, _20, _21, _22, _23, _24, _25, _26, _27, _28, _29, _30, _31, _32, n,   \
 		    ...)                                                                           \

@@ -29,12 +29,12 @@ GORT_BEGIN_DECLS
 // waiter has been waiting for more than a millisecond, the lock goes from hand to hand in the order of
 // arrival until the queue is short again (starvation mode). 8 bytes. Go: sync.Mutex.
 typedef struct gort_mutex {
-	int32_t state; // bits: 1 locked, 2 a waiter was woken, 4 starving; from bit 3 on: waiters
+	// Bits: 1 locked, 2 a waiter was woken, 4 starving, 8 and 16 contended; from bit 5 on: waiters.
+	int32_t state;
 	uint32_t sema; // what they wait on
 } gort_mutex;
 
 GORT_API void gort_mutex_lock_slow_(gort_mutex *m);
-GORT_API void gort_mutex_unlock_slow_(gort_mutex *m, int32_t state);
 GORT_API bool gort_mutex_try_lock_slow_(gort_mutex *m);
 
 // gort_mutex_lock locks m, blocking until that is possible. Go: (*Mutex).Lock.
@@ -60,14 +60,9 @@ gort_mutex_try_lock(gort_mutex *m)
 	       gort_mutex_try_lock_slow_(m);
 }
 
-// gort_mutex_unlock unlocks m. Fatal with "sync: unlock of unlocked mutex". Go: (*Mutex).Unlock.
-static inline void
-gort_mutex_unlock(gort_mutex *m)
-{
-	int32_t state = __atomic_sub_fetch(&m->state, 1, __ATOMIC_RELEASE);
-	if (__builtin_expect(state != 0, 0))
-		gort_mutex_unlock_slow_(m, state);
-}
+// gort_mutex_unlock unlocks m. Fatal with "sync: unlock of unlocked mutex". Does not touch m once it is
+// free: whoever locks it next may unlock it and free its memory. Go: (*Mutex).Unlock.
+GORT_API void gort_mutex_unlock(gort_mutex *m);
 
 // ---- WaitGroup ----
 
@@ -133,4 +128,188 @@ gort_waitgroup_wait(gort_waitgroup *wg)
 	})
 GORT_API void gort_waitgroup_start_(gort_waitgroup *wg, void (*fn)(void));
 
+// ---- RWMutex ----
+
+// A lock for any number of readers or one writer. A writer that waits keeps new readers out, so it gets
+// its turn; hence a reader must not lock again for reading what it holds. Not bound to goroutines.
+// 24 bytes. Go: sync.RWMutex.
+typedef struct gort_rwmutex {
+	gort_mutex w;	      // held by the writer, or wanted by those that come after it
+	uint32_t writer_sem;  // the writer waits here for readers to leave
+	uint32_t reader_sem;  // readers wait here for the writer to leave
+	int32_t reader_count; // readers; less GORT_RWMUTEX_MAX_READERS_ while there is a writer
+	int32_t reader_wait;  // readers that the writer waits for
+} gort_rwmutex;
+#define GORT_RWMUTEX_MAX_READERS_ (1 << 30)
+
+GORT_API void gort_rwmutex_rlock_slow_(gort_rwmutex *rw);
+GORT_API void gort_rwmutex_runlock_slow_(gort_rwmutex *rw, int32_t count);
+
+// gort_rwmutex_rlock locks rw for reading, blocking while a writer has it or waits for it. Not to be
+// nested: a writer that comes between two read locks of one goroutine makes a deadlock.
+// Go: (*RWMutex).RLock.
+static inline void
+gort_rwmutex_rlock(gort_rwmutex *rw)
+{
+	// Acquire: pairs with the writer's release when it takes GORT_RWMUTEX_MAX_READERS_ back.
+	if (__builtin_expect(__atomic_add_fetch(&rw->reader_count, 1, __ATOMIC_ACQUIRE) < 0, 0))
+		gort_rwmutex_rlock_slow_(rw);
+}
+
+// gort_rwmutex_runlock undoes one read lock. Fatal with "sync: RUnlock of unlocked RWMutex".
+// Go: (*RWMutex).RUnlock.
+static inline void
+gort_rwmutex_runlock(gort_rwmutex *rw)
+{
+	int32_t count = __atomic_sub_fetch(&rw->reader_count, 1, __ATOMIC_RELEASE);
+	if (__builtin_expect(count < 0, 0))
+		gort_rwmutex_runlock_slow_(rw, count);
+}
+
+// gort_rwmutex_try_rlock locks rw for reading unless a writer has it or waits for it, and tells whether
+// it did. Go: (*RWMutex).TryRLock.
+static inline bool
+gort_rwmutex_try_rlock(gort_rwmutex *rw)
+{
+	int32_t count = __atomic_load_n(&rw->reader_count, __ATOMIC_RELAXED);
+	while (count >= 0)
+		if (__atomic_compare_exchange_n(&rw->reader_count, &count, count + 1, true,
+						__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+// gort_rwmutex_lock locks rw for writing, blocking until readers and writers have left. Readers that
+// come meanwhile wait until after the unlock. Go: (*RWMutex).Lock.
+GORT_API void gort_rwmutex_lock(gort_rwmutex *rw);
+
+// gort_rwmutex_unlock undoes a write lock and lets the readers in that wait. Fatal with "sync: Unlock of
+// unlocked RWMutex". Go: (*RWMutex).Unlock.
+GORT_API void gort_rwmutex_unlock(gort_rwmutex *rw);
+
+// gort_rwmutex_try_lock locks rw for writing if nobody has it, and tells whether it did.
+// Go: (*RWMutex).TryLock.
+GORT_API bool gort_rwmutex_try_lock(gort_rwmutex *rw);
+
+// ---- Once ----
+
+// Does something exactly once. 12 bytes. Go: sync.Once.
+typedef struct gort_once {
+	uint32_t done;
+	gort_mutex m;
+} gort_once;
+
+GORT_API void gort_once_do_slow_(gort_once *once, void (*fn)(void *arg), void *arg);
+
+// gort_once_do calls fn(arg) if this is the first call for once; others, also those that come while fn
+// runs, return when it has returned. It counts as done too when fn ends the goroutine. fn must not call
+// gort_once_do for the same once: that is a deadlock. Go: (*Once).Do.
+static inline void
+gort_once_do(gort_once *once, void (*fn)(void *arg), void *arg)
+{
+	// Acquire: pairs with the release after fn; its effects are seen by all.
+	if (__builtin_expect(!__atomic_load_n(&once->done, __ATOMIC_ACQUIRE), 0))
+		gort_once_do_slow_(once, fn, arg);
+}
+
+// A value that is made at its first use. It must lie where the collector looks when the value is a
+// collected pointer. Go: sync.OnceValue.
+typedef struct gort_once_value {
+	gort_once once;
+	void *value;
+} gort_once_value;
+
+GORT_API void gort_once_value_slow_(gort_once_value *o, void *(*fn)(void *arg), void *arg);
+
+// gort_once_value_get returns what fn(arg) returned when it was called, once, by the first of these
+// calls; NULL when fn ended its goroutine.
+static inline void *
+gort_once_value_get(gort_once_value *o, void *(*fn)(void *arg), void *arg)
+{
+	if (__builtin_expect(!__atomic_load_n(&o->once.done, __ATOMIC_ACQUIRE), 0))
+		gort_once_value_slow_(o, fn, arg);
+	return o->value;
+}
+
+// Two values that are made together. Go: sync.OnceValues.
+typedef struct gort_once_values {
+	gort_once once;
+	void *value[2];
+} gort_once_values;
+
+GORT_API void gort_once_values_slow_(gort_once_values *o, void (*fn)(void *arg, void **v1, void **v2),
+				     void *arg);
+
+// gort_once_values_get stores in *v1 and *v2 what fn(arg, ...) stored in its when it was called, once,
+// by the first of these calls; what it left alone is NULL.
+static inline void
+gort_once_values_get(gort_once_values *o, void (*fn)(void *arg, void **v1, void **v2), void *arg,
+		     void **v1, void **v2)
+{
+	if (__builtin_expect(!__atomic_load_n(&o->once.done, __ATOMIC_ACQUIRE), 0))
+		gort_once_values_slow_(o, fn, arg);
+	*v1 = o->value[0];
+	*v2 = o->value[1];
+}
+
+// ---- Cond ----
+
+// Lets goroutines wait for a change of what a mutex guards. Waiters are woken in the order in which they
+// came. Must not be copied after its first use: panics with "sync.Cond is copied" where it notices.
+// Go: sync.Cond.
+typedef struct gort_cond {
+	gort_mutex *L;	 // the lock of those that wait; held over gort_cond_wait's call and return
+	uint32_t wait;	 // ticket of the next one to wait
+	uint32_t notify; // ticket of the next one to be woken
+	uint32_t lock;	 // guards notify and the list
+	void *head, *tail;
+	const void *self;
+} gort_cond;
+
+// gort_cond_init prepares *c for use with mutex. Go: sync.NewCond.
+static inline void
+gort_cond_init(gort_cond *c, gort_mutex *mutex)
+{
+	*c = (gort_cond){0};
+	c->L = mutex;
+}
+
+// gort_cond_wait unlocks c->L, waits to be woken by one of the two functions below, and locks c->L
+// again. There are no spurious wakeups, but what one waits for may have changed again meanwhile, so call
+// it in a loop that tests for it. Go: (*Cond).Wait.
+GORT_API void gort_cond_wait(gort_cond *c);
+
+// gort_cond_signal wakes the longest waiter, if there is one; gort_cond_broadcast wakes all. c->L need
+// not be held. Go: (*Cond).Signal, Broadcast.
+GORT_API void gort_cond_signal(gort_cond *c);
+GORT_API void gort_cond_broadcast(gort_cond *c);
+
+// ---- Pool ----
+
+// A set of things that may be used again, to spare the allocator and the collector: what is put in may be
+// got out again by anybody, or is dropped by the second collection after. Meant for things that come and
+// go on many goroutines (buffers), not for those that have an owner. The collector keeps what is in it
+// alive, wherever the gort_pool itself lies. It may go away at any time without being emptied.
+//
+//	static gort_pool buffers = {.new_fn = new_buffer};
+//	struct buffer *b = gort_pool_get(&buffers);
+//	...
+//	gort_pool_put(&buffers, b);
+//
+// Go: sync.Pool.
+typedef struct gort_pool {
+	void *(*new_fn)(void); // makes one when there is none; NULL: gort_pool_get returns NULL then
+	void *local;	       // the rest is private, and 0 at first
+	uint64_t id;
+} gort_pool;
+
+// gort_pool_get takes some item out of p, or returns what new_fn returns. Not necessarily one that the
+// caller has put in. Go: (*Pool).Get.
+GORT_API void *gort_pool_get(gort_pool *p);
+
+// gort_pool_put adds x; NULL is ignored. x must not be used any more. Go: (*Pool).Put.
+GORT_API void gort_pool_put(gort_pool *p, void *x);
+
 GORT_END_DECLS
+
+#include <gort/shardedmap.h>

@@ -28,9 +28,11 @@ enum {
 	GORT_TYPE_PRECISE = 2, // ptrs lists every word that may hold one
 	GORT_TYPE_KEY = 4,     // key_fields describes equality (GORT_KEY)
 	GORT_TYPE_SIGNED = 8,  // integer kinds
+	GORT_TYPE_INTERFACE = 16, // inter describes it (GORT_INTERFACE)
 };
 
 struct gort_key_field; // GORT_KEY; gort/map.h
+struct gort_interface_; // GORT_INTERFACE; gort/iface.h
 
 // Interned by libgort, immutable afterwards, alive until the process ends.
 typedef struct gort_type {
@@ -43,24 +45,34 @@ typedef struct gort_type {
 	uint32_t nkeys;            // with KEY: entries of keys
 	const uint32_t *ptrs;      // byte offsets of pointer words, ascending
 	const struct gort_key_field *keys;
-	const char *name;          // the spelling, "struct node"
+	const char *name;          // the spelling, "struct node", with spaces as in "struct node **"
+	// What a gort_any names a value's type by: one descriptor for all that have this spelling, size,
+	// kind and equality, whichever source file declares which pointer map.
+	const struct gort_type *ident;
+	const struct gort_interface_ *inter; // with INTERFACE: its methods
+	uint32_t hash;             // of the name
 } gort_type;
 
-// One GORT_TYPE (or GORT_KEY) declaration of a source file; linked into the file's list by a
-// constructor, looked up by spelling.
+enum { GORT_DECL_TYPE, GORT_DECL_KEY, GORT_DECL_INTERFACE };
+
+// One GORT_TYPE, GORT_KEY or GORT_INTERFACE declaration of a source file; linked into the file's list
+// by a constructor, looked up by spelling.
 struct gort_type_decl {
 	struct gort_type_decl *next;
 	const char *name;
 	size_t size;
 	const struct gort_field *fields; // offsets and sizes that may hold pointers
 	uint32_t nfields;
-	bool is_key;                     // a GORT_KEY: fields describe equality
+	uint32_t what;                   // GORT_DECL_*; with KEY the fields describe equality
+	const struct gort_interface_ *inter; // with INTERFACE
 };
 
-// A declared field: [offset, offset + size) counts whole. kind: of the field's type.
+// A declared field: [offset, offset + size) counts whole. kind: of the field's type; with KEY of its
+// elements, elem bytes each, if it is an array.
 struct gort_field {
 	size_t offset, size;
 	uint8_t kind; // enum gort_kind
+	uint32_t elem;
 };
 
 static struct gort_type_decl *gort_file_types_ __attribute__((unused));
@@ -108,14 +120,16 @@ struct gort_any;
 		 int *: GORT_TYPE_SIGNED, long *: GORT_TYPE_SIGNED, long long *: GORT_TYPE_SIGNED, \
 		 char *: (char)-1 < 0 ? GORT_TYPE_SIGNED : 0, default: 0)
 
+// T is written out once only: each time a struct without a name is written, it is another type.
 #define gort_type_of(T)                                                                            \
 	({                                                                                         \
+		typedef __typeof__(T) gort_T_;                                                     \
 		static const gort_type *gort_t_;                                                   \
 		const gort_type *gort_u_ = __atomic_load_n(&gort_t_, __ATOMIC_ACQUIRE);            \
 		if (__builtin_expect(!gort_u_, 0))                                                 \
-			gort_u_ = gort_type_find_(&gort_t_, #T, sizeof(T), _Alignof(T),            \
-						  gort_kind_of_(T), gort_sign_flag_(T),    \
-						  gort_file_types_);          \
+			gort_u_ = gort_type_find_(&gort_t_, #T, sizeof(gort_T_),                   \
+						  _Alignof(gort_T_), gort_kind_of_(gort_T_),       \
+						  gort_sign_flag_(gort_T_), gort_file_types_);     \
 		gort_u_;                                                                           \
 	})
 #endif
