@@ -57,6 +57,9 @@ uintptr_t rt_uc_sp(const void *uc);
 uintptr_t rt_uc_fp(const void *uc);
 void rt_uc_callee_saved(const void *uc, uintptr_t saved[8]);
 
+// The general registers, in any order. RT_UC_REGS: how many (arch_inline.h).
+void rt_uc_regs(const void *uc, uintptr_t *regs);
+
 // Every general and vector register of the interrupted code lies in [*lo, *hi) of the signal frame.
 void rt_uc_bounds(const void *uc, uintptr_t *lo, uintptr_t *hi);
 

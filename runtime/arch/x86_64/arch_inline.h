@@ -4,6 +4,8 @@
 
 #include "base/base.h"
 
+#define RT_UC_REGS 15 // what rt_uc_regs gives: all but rsp and rip
+
 RT_INLINE void
 rt_cpu_relax(void)
 {
