@@ -156,14 +156,30 @@ kinds_on(void)
 			  preload_opt.threadcreate << RTP_THREADCREATE);
 }
 
+// The name it was started by (redis-server is a link to redis-check-rdb), where that is a name. Kept:
+// programs write their state over it.
+static const char *
+program_name(void)
+{
+	static char kept[64];
+	char path[4096];
+	const char *name = program_invocation_short_name;
+	if (kept[0])
+		return kept;
+	if (!name || !*name) {
+		ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+		path[n > 0 ? n : 0] = 0;
+		const char *slash = strrchr(path, '/');
+		name = slash ? slash + 1 : path;
+	}
+	strncpy(kept, name, sizeof(kept) - 1);
+	return kept;
+}
+
 static void
 describe(struct rtp_region *r)
 {
-	char path[4096];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	path[n > 0 ? n : 0] = 0;
-	const char *slash = strrchr(path, '/');
-	strncpy(r->program, slash ? slash + 1 : path, sizeof(r->program) - 1);
+	strncpy(r->program, program_name(), sizeof(r->program) - 1);
 	r->kinds = kinds_on();
 	r->mem_rate = preload_opt.mem_rate;
 	r->mutex_fraction = preload_opt.mutex_fraction;
@@ -239,6 +255,7 @@ start(bool again)
 	if (preload_opt.cpu)
 		start_cpu();
 	rtp_reader_start();
+	preload_creds_start();
 	return true;
 }
 

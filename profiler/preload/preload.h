@@ -76,6 +76,9 @@ void preload_live_forget(void);
 void preload_locks_start(void);
 void preload_locks_forked(void);
 
+// ---- creds.c ----
+void preload_creds_start(void);
+
 // ---- signals.c ----
 void preload_signals_start(void);
 // In case the program changed SIGPROF behind libc's back.

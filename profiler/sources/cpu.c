@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "core/labels.h"
-#include "core/labels.h"
 #include "core/rtlink.h"
 #include "sources/sources.h"
 #include "unwind/modules.h"

@@ -42,14 +42,17 @@ void rtp_cpu_forked(void);
 // Ensures that the background thread runs. False: it could not be started.
 bool rtp_reader_start(void);
 void rtp_reader_forked(void);
+// Ends it, and comes back when it is gone altogether: for calls that must find the program's own threads
+// only. Start it again afterwards.
+void rtp_reader_stop(void);
+// Called by the background thread at each of its ticks, if set.
+extern void (*rtp_on_tick)(void);
 
 // A thread of ours: signals blocked, never sampled, no part of the program in the eyes of the runtime.
 // name: at most 15 bytes, static. False: the system has no thread to give.
 bool rtp_spawn(const char *name, void *(*fn)(void *arg), void *arg);
 bool rtp_is_own_thread(void); // the calling one
 bool rtp_is_own_tid(int tid);
-// Called by the background thread at each of its ticks, if set.
-extern void (*rtp_on_tick)(void);
 
 // libc's pthread_create, past ours (sources/threads.c).
 int rtp_real_pthread_create(pthread_t *th, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
