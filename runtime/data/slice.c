@@ -10,7 +10,7 @@
 // then write at depth > 0, so no stop falls between the log and the store.
 //
 // Go: runtime/slice.go, runtime/panic.go (the texts).
-#include <gort/slice.h>
+#include "data/slice.h"
 
 #include <string.h>
 
@@ -57,6 +57,15 @@ nextslicecap(ptrdiff_t newlen, ptrdiff_t oldcap)
 	return cap;
 }
 
+ptrdiff_t
+rt_grown_cap(const gort_type *t, ptrdiff_t newlen, ptrdiff_t oldcap, size_t *bytes)
+{
+	if (rt_unlikely(!rt_array_size(t->size, nextslicecap(newlen, oldcap), bytes)))
+		return -1;
+	*bytes = rt_round_size(*bytes, isnoscan(t));
+	return (ptrdiff_t)(*bytes / t->size);
+}
+
 // A new array for newlen elements with s's in front. Elements from newlen on read as zero; those
 // between s.len and newlen are the caller's to write at once, before anything can park.
 static gort_slice
@@ -65,11 +74,9 @@ growslice(const gort_type *t, gort_slice s, ptrdiff_t newlen)
 	size_t bytes;
 	if (t->size == 0)
 		return (gort_slice){rt_mallocgc(0, t), newlen, newlen};
-	ptrdiff_t cap = nextslicecap(newlen, s.cap);
-	if (rt_unlikely(!rt_array_size(t->size, cap, &bytes)))
+	ptrdiff_t cap = rt_grown_cap(t, newlen, s.cap, &bytes);
+	if (rt_unlikely(cap < 0))
 		rt_panic("runtime error: growslice: len out of range");
-	bytes = rt_round_size(bytes, isnoscan(t));
-	cap = (ptrdiff_t)(bytes / t->size);
 	void *p = rt_mallocgc((size_t)cap * t->size, t);
 	if (s.len > 0)
 		memcpy(p, s.array, (size_t)s.len * t->size);

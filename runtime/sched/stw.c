@@ -419,6 +419,22 @@ scan_g(struct g *gp, void *arg)
 }
 
 void
+rt_scan_stack(struct g *gp, void (*scan)(struct g *gp, uintptr_t lo, uintptr_t hi, void *arg), void *arg)
+{
+	struct scanner sc = {.scan = scan, .arg = arg, .self = rt_getm()};
+	scan_g(gp, &sc);
+}
+
+void
+rt_scan_parked_stack(struct g *gp,
+		     void (*scan)(struct g *gp, uintptr_t lo, uintptr_t hi, void *arg), void *arg)
+{
+	struct scanner sc = {.scan = scan, .arg = arg};
+	if (gp->sched.sp)
+		scan_range(&sc, gp, gp->sched.sp, gp->stack.hi);
+}
+
+void
 rt_for_each_stack(void (*scan)(struct g *gp, uintptr_t lo, uintptr_t hi, void *arg), void *arg)
 {
 	struct scanner sc = {.scan = scan, .arg = arg, .self = rt_getm()};

@@ -1,0 +1,3 @@
+module gort/conformance/data
+
+go 1.22
