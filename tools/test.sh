@@ -46,7 +46,7 @@ export TSAN_OPTIONS='halt_on_error=1:second_deadlock_stack=1'
 if [ "${1-}" = quick ]; then
 	variant build gcc "-Dwerror=true" unit
 else
-	variant build gcc "-Dwerror=true" unit stress integration
+	variant build gcc "-Dwerror=true" unit stress conformance integration
 	variant build-clang clang "-Dwerror=true" unit
 	variant build-asan gcc "-Db_sanitize=address,undefined -Dbench=false" unit stress
 	variant build-tsan clang "-Db_sanitize=thread -Db_lundef=false -Dbench=false -Dexamples=false" stress
