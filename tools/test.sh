@@ -3,7 +3,7 @@
 # test.sh [quick]: installs what is missing, builds and runs every test, and ends with a line
 # "N passed, N failed[, N skipped]" and a matching exit status. The builds:
 #
-#   build        gcc, -Werror: unit, stress and integration tests
+#   build        gcc, -Werror: unit, stress, conformance and integration tests
 #   build-clang  clang, -Werror: compiles; unit tests
 #   build-asan   gcc, ASan and UBSan: unit and stress tests
 #   build-tsan   clang, TSan: stress tests (Criterion does not start under TSan)
