@@ -2,12 +2,12 @@
 #include "encode/profile.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "core/labels.h"
+#include "core/math.h"
 
 // Field numbers of proto/profile.proto.
 enum {
@@ -389,7 +389,7 @@ rtp_heap_unbias(int64_t n, int64_t bytes, int64_t rate, int64_t *n_out, int64_t 
 		*n_out = *bytes_out = 0;
 	} else if (rate > 1) {
 		double mean = (double)bytes / (double)n;
-		double scale = 1 / (1 - exp(-mean / (double)rate));
+		double scale = 1 / rtp_one_minus_exp(mean / (double)rate);
 		*n_out = (int64_t)((double)n * scale);
 		*bytes_out = (int64_t)((double)bytes * scale);
 	}

@@ -119,7 +119,9 @@ args_of(const char *name, enum rtp_kind kind)
 static bool
 is_snapshot(enum rtp_kind kind)
 {
-	return kind == RTP_GOROUTINE || kind == RTP_THREADCREATE;
+	// A native program's created threads are counted as they come.
+	return kind == RTP_GOROUTINE ||
+	       (kind == RTP_THREADCREATE && !(rtp_native && rtp_native->thread_created));
 }
 
 static struct rtp_region *
@@ -134,10 +136,13 @@ main_now(int *err)
 {
 	struct rtp_region *r = rtp_main();
 	const struct rt_introspect *rt = rtp_runtime();
-	*err = rt ? -ENOMEM : -ENOTSUP;
-	if (!rt || !r)
+	const struct rtp_native *native = rtp_native;
+	*err = rt || native ? -ENOMEM : -ENOTSUP;
+	if (!(rt || native) || !r)
 		return NULL;
 	rtp_modules_refresh(r);
+	if (native)
+		return r;
 	r->mem_rate = rt_load(rt->mem_profile_rate);
 	r->mutex_fraction = rt_load(rt->mutex_profile_fraction);
 	r->ticks_per_ns = rt->ticks_per_second() / 1e9;
@@ -261,9 +266,9 @@ count_of(enum rtp_kind kind)
 	struct rtp_region *r = rtp_main();
 	if (kind == RTP_GOROUTINE)
 		return rt && rt->started() ? rt->num_goroutine() : -1;
-	if (kind == RTP_THREADCREATE)
+	if (kind == RTP_THREADCREATE && !rtp_native)
 		return rt && rt->started() ? rt->num_threads() : -1;
-	return rt && r ? (int64_t)rt_load(&r->nbuckets[kind]) : -1;
+	return (rt || rtp_native) && r ? (int64_t)rt_load(&r->nbuckets[kind]) : -1;
 }
 
 int

@@ -140,12 +140,13 @@ at_exit(void)
 static void
 child(void)
 {
+	bool had = rtp_main_peek() != NULL;
 	rtp_forked();
 	rtp_cpu_forked();
 	rtp_reader_forked();
 	rtp_http_forked();
 	rtp_custom_forked();
-	rtp_modules_forked();
+	rtp_modules_forked(had ? rtp_main() : NULL);
 	cpu.on = false;
 	bool any = false;
 	for (int i = 0; i < ENV_KINDS; i++) {

@@ -2,6 +2,7 @@
 // The profiler's own threads, and the one that is always there while something is sampled: ten times a
 // second it folds rings into buckets, answers handlers' questions about stacks,
 // and follows libraries and threads that come and go.
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/rtlink.h"
+#include "core/thread.h"
 #include "sources/cpu.h"
 
 #define MAX_OWN 16
@@ -18,6 +20,9 @@
 
 static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
 static bool running;
+void (*rtp_on_tick)(void);
+static pthread_t thread;
+static _Atomic uint32_t stop; // a futex; 1 ends the reader
 static _Atomic int own_tids[MAX_OWN]; // 0 free
 static _Thread_local bool own __attribute__((tls_model("initial-exec")));
 
@@ -52,12 +57,25 @@ enlist(void)
 	if (rt)
 		atomic_fetch_add(rt->own_threads, 1); // it never sends: a deadlock is still seen
 	own = true;
+	rtp_busy = 1; // what it allocates or locks is not the program's
 	int tid = (int)syscall(SYS_gettid);
 	for (size_t i = 0; i < MAX_OWN; i++) {
 		int free_slot = 0;
 		if (atomic_compare_exchange_strong(&own_tids[i], &free_slot, tid))
 			return;
 	}
+}
+
+static void
+delist(void)
+{
+	const struct rt_introspect *rt = rtp_runtime();
+	int tid = (int)syscall(SYS_gettid);
+	if (rt)
+		atomic_fetch_sub(rt->own_threads, 1);
+	for (size_t i = 0; i < MAX_OWN; i++)
+		if (rt_load(&own_tids[i]) == tid)
+			rt_store(&own_tids[i], 0);
 }
 
 static void *
@@ -73,25 +91,32 @@ own_main(void *arg)
 }
 
 // With all signals blocked, and not through our own pthread_create: it samples nobody and is nobody's
-// sample. Comes back when everybody can tell it from the program's threads.
-bool
-rtp_spawn(const char *name, void *(*fn)(void *arg), void *arg)
+// sample. Comes back when everybody can tell it from the program's threads. th NULL: detached.
+static bool
+spawn(const char *name, void *(*fn)(void *arg), void *arg, pthread_t *th)
 {
 	struct own_start s = { fn, arg, name, 0 };
 	sigset_t all, old;
 	pthread_attr_t a;
-	pthread_t th;
+	pthread_t detached;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pthread_attr_init(&a);
-	pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
+	if (!th)
+		pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&a, STACK_SIZE);
-	bool ok = rtp_real_pthread_create(&th, &a, own_main, &s) == 0;
+	bool ok = rtp_real_pthread_create(th ? th : &detached, &a, own_main, &s) == 0;
 	while (ok && !rt_load_acquire(&s.known))
 		sched_yield();
 	pthread_attr_destroy(&a);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return ok;
+}
+
+bool
+rtp_spawn(const char *name, void *(*fn)(void *arg), void *arg)
+{
+	return spawn(name, fn, arg, NULL);
 }
 
 // ---- the reader ----
@@ -101,10 +126,30 @@ reader(void *arg)
 {
 	(void)arg;
 	for (;;) {
-		nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+		struct timespec tick = { .tv_nsec = 100000000 };
+		syscall(SYS_futex, &stop, FUTEX_WAIT_PRIVATE, 0, &tick, NULL, 0);
+		if (rt_load_acquire(&stop))
+			break;
 		rtp_cpu_tick();
+		if (rtp_on_tick)
+			rtp_on_tick();
 	}
+	delist();
 	return NULL;
+}
+
+void
+rtp_reader_stop(void)
+{
+	pthread_mutex_lock(&starting);
+	if (running) {
+		rt_store_release(&stop, 1);
+		syscall(SYS_futex, &stop, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+		pthread_join(thread, NULL);
+		rt_store(&stop, 0);
+		running = false;
+	}
+	pthread_mutex_unlock(&starting);
 }
 
 bool
@@ -112,7 +157,7 @@ rtp_reader_start(void)
 {
 	pthread_mutex_lock(&starting);
 	if (!running)
-		running = rtp_spawn("gort-profiler", reader, NULL);
+		running = spawn("gort-profiler", reader, NULL, &thread);
 	bool ok = running;
 	pthread_mutex_unlock(&starting);
 	return ok;
@@ -123,6 +168,7 @@ rtp_reader_forked(void)
 {
 	pthread_mutex_init(&starting, NULL);
 	running = false;
+	rt_store(&stop, 0);
 	for (size_t i = 0; i < MAX_OWN; i++)
 		rt_store(&own_tids[i], 0);
 }
