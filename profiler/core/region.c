@@ -1,11 +1,27 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "core/region.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/labels.h"
+#include "core/thread.h"
+
 #define REGION_MIN (4u << 20)
+
+// Ready once the magic word is in place: release, so that whoever sees it sees the rest.
+static void
+make_ready(struct rtp_region *r, size_t size)
+{
+	r->size = size;
+	r->layout = sizeof(*r);
+	r->pid = getpid();
+	atomic_init(&r->used, rt_round_up(sizeof(*r), (size_t)64));
+	__atomic_store_n(&r->magic, RTP_REGION_MAGIC, __ATOMIC_RELEASE);
+}
 
 struct rtp_region *
 rtp_region_new(size_t size)
@@ -15,14 +31,154 @@ rtp_region_new(size_t size)
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (p == MAP_FAILED)
 			continue;
-		struct rtp_region *r = p;
-		r->size = size;
-		r->pid = getpid();
-		atomic_init(&r->used, rt_round_up(sizeof(*r), (size_t)64));
-		r->magic = RTP_REGION_MAGIC;
-		return r;
+		make_ready(p, size);
+		return p;
 	}
 	return NULL;
+}
+
+struct rtp_region *
+rtp_region_shared(size_t size, int *fd)
+{
+	void *p = MAP_FAILED;
+	*fd = memfd_create("gort", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (*fd < 0)
+		return NULL;
+	// Sealed against shrinking: whoever maps it must not be at its owner's mercy.
+	if (ftruncate(*fd, (off_t)size) == 0 && fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0)
+		p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, *fd, 0);
+	if (p == MAP_FAILED) {
+		close(*fd);
+		return NULL;
+	}
+	make_ready(p, size);
+	return p;
+}
+
+struct rtp_region *
+rtp_region_attach(int fd)
+{
+	struct stat st;
+	int seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fd, &st) != 0 ||
+	    (size_t)st.st_size < sizeof(struct rtp_region))
+		return NULL;
+	void *p = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	struct rtp_region *r = p;
+	if (__atomic_load_n(&r->magic, __ATOMIC_ACQUIRE) != RTP_REGION_MAGIC ||
+	    r->size != (size_t)st.st_size || r->layout != sizeof(*r)) {
+		munmap(p, (size_t)st.st_size);
+		return NULL;
+	}
+	return r;
+}
+
+// ---- is it sound? ----
+// What a dying process left may be scribbled over. Every link of a sound region stays inside, every
+// list ends, and every bucket is as long as it says.
+
+static bool
+inside(const struct rtp_region *r, uint64_t used, uint64_t off, size_t n)
+{
+	return off >= sizeof(*r) && off % 8 == 0 && off <= used && n <= used - off;
+}
+
+static bool
+string_inside(struct rtp_region *r, uint64_t used, uint64_t off)
+{
+	return off >= sizeof(*r) && off < used && memchr((char *)r + off, 0, used - off);
+}
+
+static bool
+labels_sound(struct rtp_region *r, uint64_t used, uint64_t off)
+{
+	const struct rtp_labels *l = rtp_at(r, off);
+	if (!inside(r, used, off, sizeof(*l)) || l->n > RTP_MAX_LABELS ||
+	    !inside(r, used, off, sizeof(*l) + l->bytes))
+		return false;
+	uint32_t nuls = 0;
+	for (uint32_t i = 0; i < l->bytes; i++)
+		nuls += l->text[i] == 0;
+	return nuls >= 2 * l->n;
+}
+
+static bool
+bucket_sound(struct rtp_region *r, uint64_t used, uint64_t off, enum rtp_kind kind)
+{
+	const struct rtp_bucket *b = rtp_at(r, off);
+	if (!inside(r, used, off, sizeof(*b)) || b->kind != kind || b->nval != rtp_kind_nval(kind) ||
+	    b->npc > RTP_MAX_FRAMES || b->ordinal >= rt_load(&r->nbuckets[kind]))
+		return false;
+	if (kind != RTP_HEAP && b->aux && !labels_sound(r, used, b->aux))
+		return false;
+	return inside(r, used, off, sizeof(*b) + (b->nval + (size_t)b->npc) * 8);
+}
+
+static bool
+mappings_sound(struct rtp_region *r, uint64_t used)
+{
+	uint64_t n = 0;
+	for (uint64_t off = rt_load_acquire(&r->mappings); off; n++) {
+		const struct rtp_mapping *m = rtp_at(r, off);
+		if (n > used / sizeof(*m) || !inside(r, used, off, sizeof(*m)) ||
+		    !string_inside(r, used, m->path) || m->build_id_len > sizeof(m->build_id))
+			return false;
+		off = m->next;
+	}
+	return true;
+}
+
+static bool
+threads_sound(struct rtp_region *r, uint64_t used)
+{
+	uint64_t n = 0;
+	for (uint64_t off = rt_load_acquire(&r->threads); off; n++) {
+		struct rtp_thread *t = rtp_at(r, off);
+		if (n > used / sizeof(*t) || !inside(r, used, off, sizeof(*t)))
+			return false;
+		uint64_t ring = rt_load(&t->ring);
+		if (ring && !inside(r, used, ring, RTP_RING_WORDS * 8))
+			return false;
+		off = t->next;
+	}
+	return true;
+}
+
+// Chains are walked by rtp_bucket when rings are folded.
+static bool
+chains_sound(struct rtp_region *r, uint64_t used)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < RTP_HASH_SIZE; i++)
+		for (uint64_t off = rt_load_acquire(&r->hash[i]); off; n++) {
+			const struct rtp_bucket *b = rtp_at(r, off);
+			if (n > used / sizeof(*b) || !inside(r, used, off, sizeof(*b)) ||
+			    b->npc > RTP_MAX_FRAMES || b->kind >= RTP_KINDS ||
+			    !inside(r, used, off, sizeof(*b) + (b->nval + (size_t)b->npc) * 8))
+				return false;
+			off = b->next;
+		}
+	return true;
+}
+
+bool
+rtp_region_sound(struct rtp_region *r)
+{
+	uint64_t used = rt_load_acquire(&r->used);
+	if (used > r->size || r->mappings_of || !mappings_sound(r, used) ||
+	    !threads_sound(r, used) || !chains_sound(r, used))
+		return false;
+	for (int kind = 0; kind < RTP_KINDS; kind++) {
+		uint64_t n = 0;
+		for (uint64_t off = rt_load_acquire(&r->list[kind]); off; n++) {
+			if (n > used / sizeof(struct rtp_bucket) || !bucket_sound(r, used, off, kind))
+				return false;
+			off = ((const struct rtp_bucket *)rtp_at(r, off))->all;
+		}
+	}
+	return true;
 }
 
 void

@@ -60,7 +60,7 @@ struct rtp_mapping {
 	_Atomic uint8_t gone; // unloaded since
 };
 
-#define RTP_REGION_MAGIC 0x32544652474f5254ull
+#define RTP_REGION_MAGIC 0x33544652474f5254ull
 #define RTP_HASH_SIZE 65536u
 #define RTP_LABELS_HASH 1024u
 
@@ -85,6 +85,14 @@ struct rtp_region {
 	_Atomic uint64_t overruns;             // timer periods that came merged into one signal
 	_Atomic uint32_t heap_cycle;           // sources/heap.c
 	_Atomic uint32_t heap_published;       // cycles published
+	// A native process under gort run: what its parent writes the files from.
+	char program[64];          // file name of the executable
+	uint32_t layout;           // sizeof this structure: both sides are of one version
+	uint32_t kinds;            // 1 << kind for each profile that is on
+	int64_t start_wall, start_mono;
+	_Atomic int64_t end_mono;  // exit handlers ran; 0: it runs, or was killed
+	_Atomic int32_t want_hz;   // gort run asks for CPU samples at this rate
+	_Atomic uint32_t evicted;  // the program took SIGPROF for itself
 	_Atomic uint64_t goroutines; // of a dump: list of struct rtp_goroutine (core/goroutine.h)
 	_Atomic uint64_t labels_bytes, labels_lost; // core/labels.c
 	_Atomic uint64_t labels[RTP_LABELS_HASH];   // chains of label sets
@@ -95,6 +103,13 @@ struct rtp_region {
 // grants it. NULL when it does not. mmap, so not async-signal-safe.
 struct rtp_region *rtp_region_new(size_t size);
 void rtp_region_free(struct rtp_region *r);
+
+// The same in a memory file that another process can map; *fd is the caller's. NULL: errno says why.
+struct rtp_region *rtp_region_shared(size_t size, int *fd);
+// Another process's. NULL when it is no region of this version; fd stays the caller's.
+struct rtp_region *rtp_region_attach(int fd);
+// Whether every list of an attached region can be walked: its owner may have overwritten it.
+bool rtp_region_sound(struct rtp_region *r);
 
 // n zeroed bytes, 16-byte aligned; NULL when the region is full. Async-signal-safe.
 void *rtp_alloc(struct rtp_region *r, size_t n);

@@ -18,12 +18,21 @@
 
 static _Atomic(struct rtp_region *) main_region;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // making the region; taking a free slot
+_Thread_local int rtp_busy __attribute__((tls_model("initial-exec")));
 static _Thread_local struct rtp_thread *self __attribute__((tls_model("initial-exec")));
 
 struct rtp_region *
 rtp_main_peek(void)
 {
 	return rt_load_acquire(&main_region);
+}
+
+bool rtp_remote;
+
+void
+rtp_main_use(struct rtp_region *r)
+{
+	rt_store_release(&main_region, r);
 }
 
 struct rtp_region *
@@ -73,6 +82,7 @@ new_slot(int tid, uintptr_t lo, uintptr_t hi)
 		t->tid = tid;
 		t->timer = -1;
 		rt_store(&t->labels, 0);
+		t->named_at = 0;
 		rt_store(&t->ask_sp, 0);
 		rt_store(&t->stack_hi, hi);
 		rt_store(&t->stack_lo, lo);

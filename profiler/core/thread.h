@@ -26,6 +26,7 @@ struct rtp_thread {
 	int32_t timer; // kernel timer id, -1 none. Under the drain lock.
 	_Atomic uint64_t period_ns;
 	_Atomic uint64_t labels; // label set of a native thread
+	int64_t named_at;        // when labels was read from the thread's name; under the drain lock
 	_Atomic uint32_t tail;   // words written; the handler's
 	char pad[64];            // the two ends of the ring on lines of their own
 	_Atomic uint32_t head;   // words read
@@ -36,6 +37,21 @@ struct rtp_thread {
 struct rtp_region *rtp_main(void);
 // The same without making it. Async-signal-safe.
 struct rtp_region *rtp_main_peek(void);
+
+// Moves what a thread's ring holds into buckets. label: of its samples, 0: they have their own. One at a
+// time for each thread: under the drain lock, or for a process that is dead.
+void rtp_ring_fold(struct rtp_region *r, struct rtp_thread *t, uint64_t label);
+
+// The main region is another process's (gort run): it is read, and asked for samples; nothing of the
+// calling process goes into it.
+extern bool rtp_remote;
+
+// Makes r the main region, before anybody asked for it.
+void rtp_main_use(struct rtp_region *r);
+
+// Raised while a thread is inside the profiler: what it allocates or waits for there is no event of the
+// program. The profiler's own threads keep it raised.
+extern _Thread_local int rtp_busy __attribute__((tls_model("initial-exec")));
 
 // The slot of the calling thread, made if it has none. Not in handlers. NULL when there is no room.
 struct rtp_thread *rtp_thread_self(void);

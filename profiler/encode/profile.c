@@ -2,12 +2,12 @@
 #include "encode/profile.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "core/labels.h"
+#include "core/math.h"
 
 // Field numbers of proto/profile.proto.
 enum {
@@ -389,7 +389,7 @@ rtp_heap_unbias(int64_t n, int64_t bytes, int64_t rate, int64_t *n_out, int64_t 
 		*n_out = *bytes_out = 0;
 	} else if (rate > 1) {
 		double mean = (double)bytes / (double)n;
-		double scale = 1 / (1 - exp(-mean / (double)rate));
+		double scale = 1 / rtp_one_minus_exp(mean / (double)rate);
 		*n_out = (int64_t)((double)n * scale);
 		*bytes_out = (int64_t)((double)bytes * scale);
 	}
@@ -406,19 +406,28 @@ rtp_heap_read(const struct rtp_region *r, const struct rtp_bucket *b, uint64_t c
 	}
 }
 
+static const uint64_t *
+in_base(const struct rtp_base *base, const struct rtp_bucket *b)
+{
+	return base && b->ordinal < base->n ? base->v + (size_t)b->ordinal * b->nval : NULL;
+}
+
 static void
-write_heap(struct writer *w, const struct rtp_bucket *b, const uint64_t *base)
+write_heap(struct writer *w, const struct rtp_bucket *b, const uint64_t *base, const uint64_t *upto)
 {
 	uint64_t col[RTP_HEAP_NCOL];
 	int64_t v[4];
-	rtp_heap_read(w->r, b, col);
+	if (upto)
+		memcpy(col, upto, sizeof(col));
+	else
+		rtp_heap_read(w->r, b, col);
 	int64_t used = (int64_t)(col[RTP_ALLOCS] - col[RTP_FREES]);
 	int64_t used_bytes = (int64_t)(col[RTP_ALLOC_BYTES] - col[RTP_FREE_BYTES]);
 	int64_t allocs = (int64_t)col[RTP_ALLOCS], bytes = (int64_t)col[RTP_ALLOC_BYTES];
 	int64_t size = allocs ? bytes / allocs : 0;
-	if (base) { // what was allocated since; what is in use now
-		allocs -= (int64_t)base[RTP_ALLOCS];
-		bytes -= (int64_t)base[RTP_ALLOC_BYTES];
+	if (w->a->base) { // what was allocated since; what is in use now
+		allocs -= base ? (int64_t)base[RTP_ALLOCS] : 0;
+		bytes -= base ? (int64_t)base[RTP_ALLOC_BYTES] : 0;
 		if (allocs == 0 && used == 0)
 			return;
 	}
@@ -436,16 +445,17 @@ ticks_to_ns(const struct writer *w, uint64_t ticks)
 static void
 write_bucket(struct writer *w, const struct rtp_bucket *b)
 {
-	const struct rtp_base *base = w->a->base;
-	const uint64_t *from = base && b->ordinal < base->n ? base->v + (size_t)b->ordinal * b->nval : NULL;
+	const uint64_t *from = in_base(w->a->base, b), *upto = in_base(w->a->upto, b);
 	uint64_t d[2] = { 0 };
 	int64_t v[2];
+	if (w->a->upto && !upto)
+		return; // came later
 	if (b->kind == RTP_HEAP) {
-		write_heap(w, b, from);
+		write_heap(w, b, from, upto);
 		return;
 	}
 	for (int i = 0; i < b->nval; i++)
-		d[i] = rt_load(&b->v[i]) - (from ? from[i] : 0);
+		d[i] = (upto ? upto[i] : rt_load(&b->v[i])) - (from ? from[i] : 0);
 	if (d[0] == 0)
 		return;
 	v[0] = (int64_t)d[0];

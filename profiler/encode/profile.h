@@ -31,6 +31,7 @@ struct rtp_profile_args {
 	const char *name;             // of a count profile; NULL: the kind's
 	const char *default_type;     // "alloc_space" for allocs; NULL none
 	const struct rtp_base *base;  // subtracted; NULL: since the beginning
+	const struct rtp_base *upto;  // the counters as of then; NULL: as they are now
 	int64_t time_ns;              // since 1970
 	int64_t duration_ns;          // 0: meaningless
 	int hz;                       // cpu: of this session

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 
 #include "core/labels.h"
 #include "core/rtlink.h"
+#include "sources/sources.h"
 #include "unwind/modules.h"
 #include "unwind/unwind.h"
 
@@ -29,6 +31,8 @@
 static pthread_mutex_t drain_lock = PTHREAD_MUTEX_INITIALIZER;
 static int sessions;
 static _Atomic int rate; // Hz while sampling, else 0
+static bool evicted;
+_Atomic bool rtp_restart_calls;
 static nlink_t tasks_seen;
 static int ticks_to_sweep;
 
@@ -88,9 +92,12 @@ on_sigprof(int sig, siginfo_t *si, void *uc)
 	struct rtp_region *r = rtp_main_peek();
 	struct rtp_thread *t = si->si_value.sival_ptr;
 	// Ours are timer signals whose value is a slot; anything else (kill, setitimer) is dropped.
-	if (si->si_code == SI_TIMER && r && (uintptr_t)t - (uintptr_t)r < r->size &&
-	    rt_load_acquire(&t->state) == RTP_THREAD_LIVE && rt_load(&rate) != 0)
-		sample(r, t, uc, 1 + (uint64_t)(si->si_overrun > 0 ? si->si_overrun : 0));
+	if (si->si_code == SI_TIMER && r && (uintptr_t)t - (uintptr_t)r < r->size) {
+		if (rt_load_acquire(&t->state) == RTP_THREAD_LIVE && rt_load(&rate) != 0)
+			sample(r, t, uc, 1 + (uint64_t)(si->si_overrun > 0 ? si->si_overrun : 0));
+		if (rt_load(&rtp_restart_calls))
+			rtp_restart_call(uc);
+	}
 	errno = saved;
 }
 
@@ -155,7 +162,7 @@ tid_alive(int tid)
 static void
 adopt(struct rtp_region *r, int tid)
 {
-	if (tid <= 0 || tid == rtp_reader_tid() || rtp_thread_by_tid(r, tid))
+	if (tid <= 0 || rtp_is_own_tid(tid) || rtp_thread_by_tid(r, tid))
 		return;
 	struct rtp_thread *t = rtp_thread_adopt(tid);
 	if (t)
@@ -199,28 +206,36 @@ sweep_tasks(struct rtp_region *r)
 
 // ---- the reading side; drain_lock held ----
 
+// A native thread's samples are labelled with its name, read again once a second: programs name their
+// threads after they started. Reading fails when the thread ended meanwhile; then the last name holds.
+static uint64_t
+thread_label(struct rtp_region *r, struct rtp_thread *t)
+{
+	struct timespec ts;
+	char path[64], name[32];
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	if (t->named_at && ts.tv_sec == t->named_at)
+		return rt_load(&t->labels);
+	t->named_at = ts.tv_sec;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/comm", t->tid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, name, sizeof(name) - 1) : -1;
+	if (fd >= 0)
+		close(fd);
+	if (n > 1) {
+		name[n - 1] = 0; // the newline
+		struct rtp_label l = { "thread", name };
+		rt_store(&t->labels, rtp_off(r, rtp_labels_with(r, NULL, &l, 1)));
+	}
+	return rt_load(&t->labels);
+}
+
 static void
 fold(struct rtp_region *r, struct rtp_thread *t)
 {
-	const uint64_t *ring = rtp_at(r, rt_load_acquire(&t->ring));
-	// acquire: pairs with push's release.
-	uint32_t head = rt_load(&t->head), tail = rt_load_acquire(&t->tail);
-	while (head != tail) {
-		uint64_t h[3];
-		uintptr_t pcs[RTP_CPU_FRAMES];
-		for (uint32_t i = 0; i < 3; i++)
-			h[i] = ring[(head + i) % RTP_RING_WORDS];
-		uint32_t n = (uint32_t)(h[0] & 0xffff);
-		for (uint32_t i = 0; i < n; i++)
-			pcs[i] = ring[(head + 3 + i) % RTP_RING_WORDS];
-		head += 3 + n;
-		rt_store_release(&t->head, head);
-		struct rtp_bucket *b = rtp_bucket(r, RTP_CPU, h[2], pcs, (int)n);
-		if (!b)
-			continue;
-		rtp_add(&b->v[RTP_CPU_COUNT], h[0] >> 16);
-		rtp_add(&b->v[RTP_CPU_NS], h[1]);
-	}
+	bool any = rt_load(&t->head) != rt_load_acquire(&t->tail);
+	if (any)
+		rtp_ring_fold(r, t, rtp_native ? thread_label(r, t) : 0);
 }
 
 static void
@@ -243,6 +258,10 @@ rtp_drain(void)
 	struct rtp_region *r = rtp_main_peek();
 	if (!r)
 		return;
+	if (rtp_remote) { // its own thread does, ten times a second
+		nanosleep(&(struct timespec){ .tv_nsec = 120000000 }, NULL);
+		return;
+	}
 	pthread_mutex_lock(&drain_lock);
 	drain_locked(r);
 	pthread_mutex_unlock(&drain_lock);
@@ -264,6 +283,12 @@ rtp_cpu_tick(void)
 
 // ---- start and stop ----
 
+bool
+rtp_cpu_handler_is(const struct sigaction *sa)
+{
+	return (sa->sa_flags & SA_SIGINFO) && sa->sa_sigaction == on_sigprof;
+}
+
 // SIGPROF stays ours once taken: a signal may be on its way when sampling stops.
 static int
 install(void)
@@ -272,12 +297,25 @@ install(void)
 				     .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
 	if (sigaction(SIGPROF, NULL, &old) != 0)
 		return -errno;
-	bool ours = (old.sa_flags & SA_SIGINFO) && old.sa_sigaction == on_sigprof;
-	if (!ours && old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN)
+	if (!rtp_cpu_handler_is(&old) && old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN)
 		return -EBUSY;
 	sigemptyset(&sa.sa_mask);
 	sigaddset(&sa.sa_mask, SIGURG); // the runtime's stop signal: one handler at a time
 	return sigaction(SIGPROF, &sa, NULL) == 0 ? 0 : -errno;
+}
+
+// The other process's background thread looks for wishes at each tick and folds rings at the next.
+static int
+acquire_remote(struct rtp_region *r, int hz)
+{
+	if (rt_load(&r->evicted))
+		return -EBUSY;
+	int has = rt_load(&r->want_hz);
+	if (hz > has)
+		rt_store(&r->want_hz, hz);
+	if (has == 0)
+		nanosleep(&(struct timespec){ .tv_nsec = 150000000 }, NULL);
+	return 0;
 }
 
 int
@@ -286,15 +324,19 @@ rtp_cpu_acquire(int hz)
 	struct rtp_region *r = rtp_main();
 	if (!r)
 		return -ENOMEM;
+	if (rtp_remote)
+		return acquire_remote(r, hz);
 	int rc = install();
 	if (rc < 0)
 		return rc;
 	rtp_modules_refresh(r);
-	rtp_thread_self();
+	if (!rtp_is_own_thread())
+		rtp_thread_self();
 	if (!rtp_reader_start())
 		return -EAGAIN;
 	pthread_mutex_lock(&drain_lock);
 	sessions++;
+	evicted = false;
 	if (hz > rt_load(&rate)) {
 		drain_locked(r); // samples of the old rate carry their own period already
 		rt_store(&rate, hz);
@@ -311,8 +353,10 @@ void
 rtp_cpu_release(void)
 {
 	struct rtp_region *r = rtp_main_peek();
+	if (rtp_remote)
+		return; // whoever asked once may ask again: it goes on, as under gort run -cpu
 	pthread_mutex_lock(&drain_lock);
-	if (--sessions == 0) {
+	if (--sessions == 0 && !evicted) {
 		rtp_for_threads(t, r)
 			disarm(t);
 		drain_locked(r);
@@ -321,9 +365,33 @@ rtp_cpu_release(void)
 	pthread_mutex_unlock(&drain_lock);
 }
 
+bool
+rtp_cpu_active(void)
+{
+	return rt_load(&rate) != 0;
+}
+
+void
+rtp_cpu_evict(void)
+{
+	struct rtp_region *r = rtp_main_peek();
+	if (!r)
+		return;
+	pthread_mutex_lock(&drain_lock);
+	rtp_for_threads(t, r)
+		disarm(t);
+	drain_locked(r);
+	rt_store(&rate, 0);
+	rt_store(&r->evicted, 1);
+	evicted = true;
+	pthread_mutex_unlock(&drain_lock);
+}
+
 void
 rtp_cpu_thread_start(void)
 {
+	if (rtp_remote || rtp_is_own_thread()) // one of ours only visits the runtime
+		return;
 	struct rtp_thread *t = rtp_thread_self();
 	if (!t || rt_load(&rate) == 0)
 		return;
@@ -343,6 +411,7 @@ rtp_cpu_forked(void)
 {
 	pthread_mutex_init(&drain_lock, NULL);
 	sessions = 0;
+	evicted = false;
 	rt_store(&rate, 0);
 	tasks_seen = 0;
 }

@@ -15,6 +15,17 @@
 int rtp_cpu_acquire(int hz);
 void rtp_cpu_release(void);
 
+// The program takes SIGPROF for itself: our timers stop for good, what was sampled stays.
+void rtp_cpu_evict(void);
+// Sampling is on.
+bool rtp_cpu_active(void);
+// Whether this disposition of SIGPROF is our handler.
+struct sigaction;
+bool rtp_cpu_handler_is(const struct sigaction *sa);
+// Whether a call that never restarts after a handler (poll, nanosleep) is restarted when it was ours
+// that interrupted it: as long as the program has no handlers, it is not written for EINTR.
+extern _Atomic bool rtp_restart_calls;
+
 // Folds what the rings hold into buckets and frees the slots of threads that ended.
 void rtp_drain(void);
 
@@ -31,7 +42,17 @@ void rtp_cpu_forked(void);
 // Ensures that the background thread runs. False: it could not be started.
 bool rtp_reader_start(void);
 void rtp_reader_forked(void);
-int rtp_reader_tid(void);
+// Ends it, and comes back when it is gone altogether: for calls that must find the program's own threads
+// only. Start it again afterwards.
+void rtp_reader_stop(void);
+// Called by the background thread at each of its ticks, if set.
+extern void (*rtp_on_tick)(void);
+
+// A thread of ours: signals blocked, never sampled, no part of the program in the eyes of the runtime.
+// name: at most 15 bytes, static. False: the system has no thread to give.
+bool rtp_spawn(const char *name, void *(*fn)(void *arg), void *arg);
+bool rtp_is_own_thread(void); // the calling one
+bool rtp_is_own_tid(int tid);
 
 // libc's pthread_create, past ours (sources/threads.c).
 int rtp_real_pthread_create(pthread_t *th, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);

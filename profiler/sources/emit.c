@@ -2,6 +2,7 @@
 #include "sources/emit.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,7 +119,9 @@ args_of(const char *name, enum rtp_kind kind)
 static bool
 is_snapshot(enum rtp_kind kind)
 {
-	return kind == RTP_GOROUTINE || kind == RTP_THREADCREATE;
+	// A native program's created threads are counted as they come.
+	return kind == RTP_GOROUTINE ||
+	       (kind == RTP_THREADCREATE && !(rtp_native && rtp_native->thread_created));
 }
 
 static struct rtp_region *
@@ -133,10 +136,13 @@ main_now(int *err)
 {
 	struct rtp_region *r = rtp_main();
 	const struct rt_introspect *rt = rtp_runtime();
-	*err = rt ? -ENOMEM : -ENOTSUP;
-	if (!rt || !r)
+	const struct rtp_native *native = rtp_native;
+	*err = rt || native ? -ENOMEM : -ENOTSUP;
+	if (!(rt || native) || !r)
 		return NULL;
 	rtp_modules_refresh(r);
+	if (native)
+		return r;
 	r->mem_rate = rt_load(rt->mem_profile_rate);
 	r->mutex_fraction = rt_load(rt->mutex_profile_fraction);
 	r->ticks_per_ns = rt->ticks_per_second() / 1e9;
@@ -221,6 +227,64 @@ rtp_delta_cancel(struct rtp_delta *d)
 	rtp_base_free(&d->base);
 	rtp_region_free(d->then);
 	d->then = NULL;
+}
+
+int
+rtp_delta_since_last(const char *name, int fd)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct rtp_base last[RTP_KINDS];
+	static int64_t when[RTP_KINDS];
+	enum rtp_kind kind = kind_of(name);
+	if (kind != RTP_HEAP && kind != RTP_BLOCK && kind != RTP_MUTEX)
+		return -ENOENT;
+	int err = 0;
+	struct rtp_region *r = main_now(&err);
+	struct rtp_base now;
+	if (!r || !rtp_base_take(&now, r, kind))
+		return r ? -ENOMEM : err;
+	struct rtp_profile_args a = args_of(name, kind);
+	// Held while it is written: two readers at once take turns.
+	pthread_mutex_lock(&lock);
+	a.base = &last[kind];
+	a.upto = &now;
+	a.duration_ns = when[kind] ? a.time_ns - when[kind] : 0;
+	err = rtp_emit(r, &a, 0, fd);
+	rtp_base_free(&last[kind]);
+	last[kind] = now;
+	when[kind] = a.time_ns;
+	pthread_mutex_unlock(&lock);
+	return err;
+}
+
+// ---- what there is ----
+
+static int64_t
+count_of(enum rtp_kind kind)
+{
+	const struct rt_introspect *rt = rtp_runtime();
+	struct rtp_region *r = rtp_main();
+	if (kind == RTP_GOROUTINE)
+		return rt && rt->started() ? rt->num_goroutine() : -1;
+	if (kind == RTP_THREADCREATE && !rtp_native)
+		return rt && rt->started() ? rt->num_threads() : -1;
+	return (rt || rtp_native) && r ? (int64_t)rt_load(&r->nbuckets[kind]) : -1;
+}
+
+int
+rtp_profile_list(struct rtp_listed *list, int max)
+{
+	int n = 0;
+	for (size_t i = 0; i < rt_nelem(builtin) && n < max; i++) {
+		list[n] = (struct rtp_listed){ builtin[i].name, count_of(builtin[i].kind) };
+		n += list[n].count >= 0;
+	}
+	const char *names[64];
+	int64_t counts[64];
+	int custom = rtp_custom_names(names, counts, (int)rt_nelem(names));
+	for (int i = 0; i < custom && n < max; i++)
+		list[n++] = (struct rtp_listed){ names[i], counts[i] };
+	return n;
 }
 
 // ---- CPU ----

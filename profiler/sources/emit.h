@@ -13,6 +13,14 @@ int64_t rtp_monotime(void);
 // A named profile of now; as gort_pprof_write.
 int rtp_emit_named(const char *name, int debug, int fd);
 
+// The profiles there are, built-in ones first, each with its number of stacks, goroutines, threads or
+// values; returns how many, at most max.
+struct rtp_listed {
+	const char *name;
+	int64_t count;
+};
+int rtp_profile_list(struct rtp_listed *list, int max);
+
 // What happened between two moments. Counts of events are the difference, heap's objects in use those
 // at the end, goroutines and the like the difference in their numbers.
 struct rtp_delta {
@@ -25,6 +33,9 @@ struct rtp_delta {
 // As rtp_emit_named; -EOPNOTSUPP: not for custom profiles.
 int rtp_delta_begin(struct rtp_delta *d, const char *name);
 int rtp_delta_end(struct rtp_delta *d, int fd); // frees it, too
+// heap, block and mutex only: since the last call for this name in this process, the first time since the
+// start; no event is in two profiles or in none.
+int rtp_delta_since_last(const char *name, int fd);
 void rtp_delta_cancel(struct rtp_delta *d);
 
 // The one CPU profile of the public interface, and the one of GORT_CPUPROFILE.

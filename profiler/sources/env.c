@@ -13,6 +13,7 @@
 
 #include "core/rtlink.h"
 #include "core/thread.h"
+#include "http/http.h"
 #include "sources/cpu.h"
 #include "sources/emit.h"
 #include "sources/sources.h"
@@ -139,10 +140,13 @@ at_exit(void)
 static void
 child(void)
 {
+	bool had = rtp_main_peek() != NULL;
 	rtp_forked();
 	rtp_cpu_forked();
 	rtp_reader_forked();
-	rtp_modules_forked();
+	rtp_http_forked();
+	rtp_custom_forked();
+	rtp_modules_forked(had ? rtp_main() : NULL);
 	cpu.on = false;
 	bool any = false;
 	for (int i = 0; i < ENV_KINDS; i++) {
@@ -179,6 +183,7 @@ init(void)
 	}
 	rtp_hooks_install();
 	pthread_atfork(NULL, NULL, child);
+	rtp_http_start_from_env();
 	if (!any)
 		return;
 	atexit(at_exit);

@@ -36,7 +36,11 @@ add_start(uintptr_t startpc, uint64_t entry_lo, uint64_t entry_hi, uintptr_t *pc
 	int k = n;
 	while (k > 0 && pcs[k - 1] >= entry_lo && pcs[k - 1] < entry_hi)
 		k--;
-	if (!startpc || k == 0 || k == RTP_MAX_FRAMES || pcs[k - 1] == RTP_PC_TRUNCATED)
+	if (startpc && k == 0) { // has not run yet
+		pcs[0] = startpc;
+		return 1;
+	}
+	if (!startpc || k == RTP_MAX_FRAMES || pcs[k - 1] == RTP_PC_TRUNCATED)
 		return n;
 	const struct rtp_modules *t = rtp_modules_enter(&token);
 	const struct rtp_module *m = rtp_module_of(t, pcs[k - 1]);

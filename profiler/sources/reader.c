@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The profiler's one background thread. It blocks all signals, samples nobody and is sampled by
-// nobody; ten times a second it folds rings into buckets, answers handlers' questions about stacks,
+// The profiler's own threads, and the one that is always there while something is sampled: ten times a
+// second it folds rings into buckets, answers handlers' questions about stacks,
 // and follows libraries and threads that come and go.
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -11,54 +12,152 @@
 #include <unistd.h>
 
 #include "core/rtlink.h"
+#include "core/thread.h"
 #include "sources/cpu.h"
+
+#define MAX_OWN 16
+#define STACK_SIZE ((size_t)256 << 10)
 
 static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
 static bool running;
-static _Atomic int tid;
+void (*rtp_on_tick)(void);
+static pthread_t thread;
+static _Atomic uint32_t stop; // a futex; 1 ends the reader
+static _Atomic int own_tids[MAX_OWN]; // 0 free
+static _Thread_local bool own __attribute__((tls_model("initial-exec")));
 
-int
-rtp_reader_tid(void)
+// ---- the profiler's own threads ----
+
+bool
+rtp_is_own_tid(int tid)
 {
-	return rt_load(&tid);
+	for (size_t i = 0; i < MAX_OWN; i++)
+		if (rt_load(&own_tids[i]) == tid)
+			return true;
+	return false;
 }
+
+bool
+rtp_is_own_thread(void)
+{
+	return own;
+}
+
+struct own_start {
+	void *(*fn)(void *arg);
+	void *arg;
+	const char *name;
+	_Atomic uint32_t known;
+};
+
+static void
+enlist(void)
+{
+	const struct rt_introspect *rt = rtp_runtime();
+	if (rt)
+		atomic_fetch_add(rt->own_threads, 1); // it never sends: a deadlock is still seen
+	own = true;
+	rtp_busy = 1; // what it allocates or locks is not the program's
+	int tid = (int)syscall(SYS_gettid);
+	for (size_t i = 0; i < MAX_OWN; i++) {
+		int free_slot = 0;
+		if (atomic_compare_exchange_strong(&own_tids[i], &free_slot, tid))
+			return;
+	}
+}
+
+static void
+delist(void)
+{
+	const struct rt_introspect *rt = rtp_runtime();
+	int tid = (int)syscall(SYS_gettid);
+	if (rt)
+		atomic_fetch_sub(rt->own_threads, 1);
+	for (size_t i = 0; i < MAX_OWN; i++)
+		if (rt_load(&own_tids[i]) == tid)
+			rt_store(&own_tids[i], 0);
+}
+
+static void *
+own_main(void *arg)
+{
+	struct own_start *s = arg;
+	void *(*fn)(void *) = s->fn;
+	void *fn_arg = s->arg;
+	prctl(PR_SET_NAME, s->name);
+	enlist();
+	rt_store_release(&s->known, 1); // s is gone from here on
+	return fn(fn_arg);
+}
+
+// With all signals blocked, and not through our own pthread_create: it samples nobody and is nobody's
+// sample. Comes back when everybody can tell it from the program's threads. th NULL: detached.
+static bool
+spawn(const char *name, void *(*fn)(void *arg), void *arg, pthread_t *th)
+{
+	struct own_start s = { fn, arg, name, 0 };
+	sigset_t all, old;
+	pthread_attr_t a;
+	pthread_t detached;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_init(&a);
+	if (!th)
+		pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&a, STACK_SIZE);
+	bool ok = rtp_real_pthread_create(th ? th : &detached, &a, own_main, &s) == 0;
+	while (ok && !rt_load_acquire(&s.known))
+		sched_yield();
+	pthread_attr_destroy(&a);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return ok;
+}
+
+bool
+rtp_spawn(const char *name, void *(*fn)(void *arg), void *arg)
+{
+	return spawn(name, fn, arg, NULL);
+}
+
+// ---- the reader ----
 
 static void *
 reader(void *arg)
 {
 	(void)arg;
-	prctl(PR_SET_NAME, "gort-profiler");
-	const struct rt_introspect *rt = rtp_runtime();
-	if (rt)
-		atomic_fetch_add(rt->own_threads, 1); // it never sends: a deadlock is still seen
-	rt_store(&tid, (int)syscall(SYS_gettid));
 	for (;;) {
-		nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+		struct timespec tick = { .tv_nsec = 100000000 };
+		syscall(SYS_futex, &stop, FUTEX_WAIT_PRIVATE, 0, &tick, NULL, 0);
+		if (rt_load_acquire(&stop))
+			break;
 		rtp_cpu_tick();
+		if (rtp_on_tick)
+			rtp_on_tick();
 	}
+	delist();
 	return NULL;
+}
+
+void
+rtp_reader_stop(void)
+{
+	pthread_mutex_lock(&starting);
+	if (running) {
+		rt_store_release(&stop, 1);
+		syscall(SYS_futex, &stop, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+		pthread_join(thread, NULL);
+		rt_store(&stop, 0);
+		running = false;
+	}
+	pthread_mutex_unlock(&starting);
 }
 
 bool
 rtp_reader_start(void)
 {
 	pthread_mutex_lock(&starting);
-	if (!running) {
-		sigset_t all, old;
-		sigfillset(&all);
-		pthread_sigmask(SIG_SETMASK, &all, &old);
-		pthread_attr_t a;
-		pthread_t th;
-		pthread_attr_init(&a);
-		pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
-		pthread_attr_setstacksize(&a, 256 << 10);
-		// Not through our own pthread_create: this thread samples nobody and is nobody's sample.
-		running = rtp_real_pthread_create(&th, &a, reader, NULL) == 0;
-		while (running && rtp_reader_tid() == 0)
-			sched_yield(); // so that nobody takes it for one of the program's threads
-		pthread_attr_destroy(&a);
-		pthread_sigmask(SIG_SETMASK, &old, NULL);
-	}
+	if (!running)
+		running = spawn("gort-profiler", reader, NULL, &thread);
 	bool ok = running;
 	pthread_mutex_unlock(&starting);
 	return ok;
@@ -69,5 +168,7 @@ rtp_reader_forked(void)
 {
 	pthread_mutex_init(&starting, NULL);
 	running = false;
-	rt_store(&tid, 0);
+	rt_store(&stop, 0);
+	for (size_t i = 0; i < MAX_OWN; i++)
+		rt_store(&own_tids[i], 0);
 }

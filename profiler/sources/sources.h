@@ -26,6 +26,15 @@ struct rtp_region *rtp_goroutine_snapshot(bool each);
 // One bucket without a stack: the number of threads.
 struct rtp_region *rtp_threadcreate_snapshot(void);
 
+// ---- native programs (preload/) ----
+// What the preloaded library records in place of a runtime; it sets these once, before any event.
+struct rtp_native {
+	int64_t mem_rate; // 0: heap profiling is off
+	bool locks;       // block and mutex events are recorded, in nanoseconds
+	void (*thread_created)(void); // in pthread_create, on the creator
+};
+extern const struct rtp_native *rtp_native;
+
 // ---- custom profiles (sources/custom.c) ----
 // The region of the custom profile of this name; NULL: there is none. Profiles are for ever.
 struct rtp_region *rtp_custom_region(const char *name);

@@ -9,7 +9,11 @@
 
 #include <gort/base.h>
 
+#include "core/thread.h"
 #include "sources/cpu.h"
+#include "sources/sources.h"
+
+const struct rtp_native *rtp_native;
 
 typedef int create_fn(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 
@@ -48,11 +52,13 @@ rtp_real_pthread_create(pthread_t *th, const pthread_attr_t *attr, void *(*fn)(v
 static void *
 thread_main(void *arg)
 {
+	rtp_busy++;
 	struct start s = *(struct start *)arg;
 	free(arg);
 	if (have_key)
 		pthread_setspecific(key, &key);
 	rtp_cpu_thread_start();
+	rtp_busy--;
 	return s.fn(s.arg);
 }
 
@@ -60,12 +66,17 @@ GORT_API int
 pthread_create(pthread_t *restrict th, const pthread_attr_t *restrict attr, void *(*fn)(void *),
 	       void *restrict arg)
 {
+	rtp_busy++;
 	struct start *s = malloc(sizeof(*s));
-	if (!s)
-		return EAGAIN;
-	*s = (struct start){ fn, arg };
-	int rc = rtp_real_pthread_create(th, attr, thread_main, s);
-	if (rc != 0)
-		free(s);
+	int rc = EAGAIN;
+	if (s) {
+		*s = (struct start){ fn, arg };
+		rc = rtp_real_pthread_create(th, attr, thread_main, s);
+		if (rc != 0)
+			free(s);
+	}
+	rtp_busy--;
+	if (rc == 0 && rtp_native && rtp_native->thread_created)
+		rtp_native->thread_created();
 	return rc;
 }

@@ -128,7 +128,7 @@ parent_main(void *arg)
 static char **
 helper_env(char **to, size_t n)
 {
-	static const char *const pass[] = { "PATH=", "HOME=", "XDG_CACHE_HOME=", "GORT_CACHE=", "TMPDIR=",
+	static const char *const pass[] = { "PATH=", "HOME=", "XDG_CACHE_HOME=", "GORT_CACHE=", "GORT_DEBUGINFOD=", "TMPDIR=",
 					    "ASAN_OPTIONS=", "UBSAN_OPTIONS=" };
 	size_t k = 0;
 	for (char **e = environ; e && *e && k < n - 1; e++)
@@ -169,6 +169,16 @@ launch(struct rtp_helper *h, const char *path, const char *mode, int in, int out
 }
 
 int
+rtp_high_fd(int fd)
+{
+	int high = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 100) : -1;
+	if (high < 0)
+		return fd;
+	close(fd);
+	return high;
+}
+
+int
 rtp_helper_start(struct rtp_helper *h, int out, const char *mode)
 {
 	char path[PATH_MAX];
@@ -182,6 +192,11 @@ rtp_helper_start(struct rtp_helper *h, int out, const char *mode)
 		close(data[0]);
 		close(data[1]);
 		return err;
+	}
+	// An end of ours at 0..3 would survive in the helper, which then never sees the end of its input.
+	for (int i = 0; i < 2; i++) {
+		data[i] = rtp_high_fd(data[i]);
+		status[i] = rtp_high_fd(status[i]);
 	}
 	int rc = launch(h, path, mode, data[1], out, status[1]);
 	close(data[1]);

@@ -14,7 +14,12 @@ struct rtp_helper {
 	void *stack;
 };
 
-// out: where the symbolized profile goes. mode: NULL, or "text" (text/text.h). Returns 0 or a negative errno value; ENOENT: no helper found.
+// fd, moved to a number of 100 or more where that is possible: a program may have closed 0, 1 or 2, or
+// count on the lowest numbers being free. Closes on exec. A negative fd stays as it is.
+int rtp_high_fd(int fd);
+
+// out: where the symbolized profile goes. mode: NULL, or "text" (text/text.h). Returns 0 or a negative
+// errno value; ENOENT: no helper found.
 int rtp_helper_start(struct rtp_helper *h, int out, const char *mode);
 // Ends the input, waits. 0 when the helper wrote the profile, else a negative errno value; nothing was
 // written then.

@@ -4,6 +4,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -181,9 +182,12 @@ find_vaddr(struct object *o, const void *image, size_t len)
 static void
 read_object(struct object *o, const char *path)
 {
-	if (path[0] == '[') { // the vdso: its image is the mapping
-		if (find_vaddr(o, (const void *)o->m->lo, o->m->hi - o->m->lo))
-			rtp_elf_symbols((const void *)o->m->lo, o->m->hi - o->m->lo, &o->syms);
+	if (path[0] == '[') {
+		// The vdso is no file. Ours is the same as that of any process under this kernel: the
+		// region may be another process's.
+		const void *image = (const void *)getauxval(AT_SYSINFO_EHDR);
+		if (image && find_vaddr(o, image, o->m->hi - o->m->lo))
+			rtp_elf_symbols(image, o->m->hi - o->m->lo, &o->syms);
 		return;
 	}
 	struct stat st;

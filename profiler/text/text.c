@@ -59,6 +59,19 @@ is_entry(const struct text *t, uint64_t pc)
 	return pc >= t->r->entry_lo && pc < t->r->entry_hi;
 }
 
+static const char *
+module_of(struct text *t, uint64_t pc)
+{
+	struct rtp_region *r = t->r->mappings_of ? t->r->mappings_of : t->r;
+	for (uint64_t off = rt_load_acquire(&r->mappings); off;) {
+		const struct rtp_mapping *m = rtp_at(r, off);
+		if (pc >= m->lo && pc < m->hi && !rt_load(&m->gone))
+			return rtp_at(r, m->path);
+		off = m->next;
+	}
+	return NULL;
+}
+
 // Named here: the physical functions only, without files.
 static size_t
 named(struct text *t, const uint64_t *pcs, int npc, struct rtx_frame *f, struct rtp_name_buffer *buf)
@@ -67,7 +80,7 @@ named(struct text *t, const uint64_t *pcs, int npc, struct rtx_frame *f, struct 
 	for (int i = 0; i < npc; i++) {
 		if (is_entry(t, pcs[i]))
 			continue;
-		f[n] = (struct rtx_frame){ .pc = pcs[i] };
+		f[n] = (struct rtx_frame){ .pc = pcs[i], .module = module_of(t, pcs[i]) };
 		const struct rtp_names *names = t->a->names;
 		size_t len = 0;
 		const char *s = names->name(names->arg, pcs[i], &len);
@@ -127,7 +140,7 @@ put_creator(struct text *t, const struct rtp_goroutine *g)
 		putf(t, "%cC %" PRIu64 " %" PRIx64 "\n", RTX_MARK, g->parent, pc);
 		return;
 	}
-	struct rtx_frame f = { .pc = pc };
+	struct rtx_frame f = { .pc = pc, .module = module_of(t, pc) };
 	char name[512];
 	size_t len = 0;
 	const char *s = t->a->names->name(t->a->names->arg, pc, &len);

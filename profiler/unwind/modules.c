@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/thread.h"
 #include "unwind/unwind.h"
 
 #define MAX_MODULES 4096u
@@ -297,7 +298,7 @@ void
 rtp_modules_refresh(struct rtp_region *r)
 {
 	size_t bytes = sizeof(struct rtp_modules) + MAX_MODULES * sizeof(struct rtp_module);
-	if (!r || pthread_mutex_trylock(&refreshing) != 0)
+	if (!r || rtp_remote || pthread_mutex_trylock(&refreshing) != 0)
 		return; // another thread is at it
 	rt_store(&rtp_modules_stale, false);
 	struct rtp_modules *old = atomic_load(&current);
@@ -305,6 +306,7 @@ rtp_modules_refresh(struct rtp_region *r)
 	if (p != MAP_FAILED) {
 		struct scan s = { r, p, old, false, true };
 		s.next->bytes = bytes;
+		s.next->owner = r;
 		dl_iterate_phdr(visit, &s);
 		if (s.changed) {
 			atomic_store(&current, s.next);
@@ -316,10 +318,51 @@ rtp_modules_refresh(struct rtp_region *r)
 	pthread_mutex_unlock(&refreshing);
 }
 
-void
-rtp_modules_forked(void)
+static struct rtp_mapping *
+copy_mapping(struct rtp_region *to, struct rtp_region *from, const struct rtp_mapping *m)
 {
+	const char *path = rtp_at(from, m->path);
+	size_t len = strlen(path) + 1;
+	char *s = rtp_alloc(to, len);
+	struct rtp_mapping *c = rtp_alloc(to, sizeof(*c));
+	if (!s || !c)
+		return NULL;
+	memcpy(s, path, len);
+	*c = *m;
+	c->path = rtp_off(to, s);
+	c->next = rt_load(&to->mappings);
+	rt_store_release(&to->mappings, rtp_off(to, c));
+	return c;
+}
+
+static void
+copy_mappings(struct rtp_region *to, struct rtp_region *from)
+{
+	struct rtp_modules *t = atomic_load(&current);
+	const struct rtp_mapping *list[4 * 256];
+	int n = 0;
+	for (uint64_t off = rt_load_acquire(&from->mappings); off && n < (int)rt_nelem(list);) {
+		list[n++] = rtp_at(from, off);
+		off = list[n - 1]->next;
+	}
+	while (n-- > 0) { // oldest first, as they came
+		struct rtp_mapping *c = copy_mapping(to, from, list[n]);
+		for (uint32_t i = 0; i < t->n; i++)
+			if (t->m[i].mapping == list[n])
+				t->m[i].mapping = c;
+	}
+}
+
+void
+rtp_modules_forked(struct rtp_region *r)
+{
+	struct rtp_modules *t = atomic_load(&current);
+	struct rtp_region *from = t ? t->owner : NULL;
 	atomic_store(&inside[0], 0);
 	atomic_store(&inside[1], 0);
 	pthread_mutex_init(&refreshing, NULL);
+	if (r && from && from != r) {
+		copy_mappings(r, from);
+		t->owner = r;
+	}
 }

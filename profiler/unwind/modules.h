@@ -19,6 +19,7 @@ struct rtp_module {
 struct rtp_modules {
 	uint32_t n;
 	size_t bytes; // mapped for this table
+	struct rtp_region *owner; // of the mappings
 	struct rtp_module m[]; // ascending, disjoint
 };
 
@@ -35,5 +36,6 @@ const struct rtp_module *rtp_module_of(const struct rtp_modules *t, uintptr_t pc
 // Set (by walkers) when a pc lay in no known object; cleared by a refresh.
 extern _Atomic bool rtp_modules_stale;
 
-// In a forked child: forget readers that do not exist here.
-void rtp_modules_forked(void);
+// In a forked child: forget readers that do not exist here. r: the child's own region, into which the
+// list of mappings is copied; NULL when it has none yet.
+void rtp_modules_forked(struct rtp_region *r);

@@ -121,7 +121,8 @@ rt_fd_lock(struct rt_fd *f, enum poll_mode mode)
 		} while (!atomic_compare_exchange_weak(&f->mu, &old, lock_or_queue(old, &d)));
 		if (!(old & d.busy))
 			return 0;
-		rt_semacquire(d.sema, false, 0, WAIT_IO); // whoever woke us took us out of the count
+		rt_semacquire(d.sema, false, 0,
+			      WAIT_IO); // whoever woke us took us out of the count
 	}
 }
 
@@ -137,7 +138,7 @@ rt_fd_unlock(struct rt_fd *f, enum poll_mode mode)
 	} while (!atomic_compare_exchange_weak(&f->mu, &old, new));
 	if (old & d.waits)
 		rt_semrelease(d.sema, false, 0);
-	if ((new & (CLOSED | REFS)) == CLOSED)
+	if ((new &(CLOSED | REFS)) == CLOSED)
 		destroy(f);
 }
 

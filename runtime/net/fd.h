@@ -15,9 +15,9 @@ struct rt_fd {
 	_Atomic uint64_t mu;   // fd.c
 	uint32_t rsema, wsema; // those who queue to read, to write
 	int sysfd;
-	bool owned;            // closed with this; else the caller's
-	bool drained_short;    // TCP: a read that came back short has emptied the socket
-	bool drained;          // ... and the last one was short. By the reader.
+	bool owned;	    // closed with this; else the caller's
+	bool drained_short; // TCP: a read that came back short has emptied the socket
+	bool drained;	    // ... and the last one was short. By the reader.
 	struct poll_desc *pd;
 };
 

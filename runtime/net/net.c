@@ -289,8 +289,9 @@ gort_net_dial_deadline(const char *network, const char *addr, int64_t abs_ns, go
 	struct gort_conn *c = rt_mallocgc_noscan(sizeof *c);
 	rt_leave();
 	for (int i = 0; i < addrs.n; i++) {
-		int err = abs_ns != 0 && rt_nanotime() >= abs_ns ? -ETIMEDOUT
-								 : connect_to(&addrs.a[i], abs_ns, c);
+		int err = abs_ns != 0 && rt_nanotime() >= abs_ns
+				  ? -ETIMEDOUT
+				  : connect_to(&addrs.a[i], abs_ns, c);
 		if (err == 0) {
 			*out = c;
 			return 0;

@@ -56,18 +56,18 @@ struct poll_desc {
 	struct rt_mutex lock;
 	int fd;
 	// Under lock.
-	int64_t rd, wd;         // deadlines by rt_nanotime; 0 none, -1 passed
+	int64_t rd, wd;		// deadlines by rt_nanotime; 0 none, -1 passed
 	struct rt_timer rt, wt; // theirs
 	// Under openlock.
 	struct poll_desc *link; // free list
-	bool stale;             // fd is another file's number by now
+	bool stale;		// fd is another file's number by now
 };
 
 static struct {
 	_Atomic bool inited;
 	_Atomic int32_t waiters RT_HOT_LINE;
 	_Atomic uint32_t wakesig; // the eventfd has been signalled and not read
-	int epfd, eventfd;        // set before inited
+	int epfd, eventfd;	  // set before inited
 } np;
 
 static struct rt_mutex openlock;
@@ -438,8 +438,8 @@ rt_netpoll(int64_t ns)
 	struct g *head = NULL, **tail = &head;
 	int n = rt_os_epoll_wait(np.epfd, events, EVENTS, ns);
 	if (n < 0 && n != -EINTR)
-		rt_fatal("runtime: epoll_wait failed with errno %d (was the descriptor %d closed?)", -n,
-			 np.epfd);
+		rt_fatal("runtime: epoll_wait failed with errno %d (was the descriptor %d closed?)",
+			 -n, np.epfd);
 	rt_store(&sched.lastpoll, rt_nanotime());
 	for (int i = 0; i < n; i++) {
 		if (events[i].data.u64 != 0) {

@@ -57,9 +57,9 @@ struct chan_timer {
 	struct gort_timer t;
 	// Under c.lock.
 	int64_t period; // > 0: a ticker
-	int64_t due;    // what is being sent
+	int64_t due;	// what is being sent
 	// Written under c.lock, read without when peeking.
-	_Atomic int64_t next;    // when it expires; 0: stopped, or fired and not periodic
+	_Atomic int64_t next;	 // when it expires; 0: stopped, or fired and not periodic
 	_Atomic int32_t blocked; // goroutines that wait on the channel
 };
 
@@ -85,8 +85,7 @@ expire(struct chan_timer *ct, int64_t now)
 {
 	struct sudog *wake = NULL;
 	int64_t due = rt_load(&ct->next);
-	rt_store(&ct->next,
-		 ct->period > 0 ? due + ct->period * (1 + (now - due) / ct->period) : 0);
+	rt_store(&ct->next, ct->period > 0 ? due + ct->period * (1 + (now - due) / ct->period) : 0);
 	ct->due = due;
 	rt_chan_send_locked(&ct->c, &ct->due, &wake); // neither full nor closed is of interest here
 	return wake;

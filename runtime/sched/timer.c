@@ -418,9 +418,8 @@ rt_poll_until(void)
 struct g *
 rt_poll_sleep(int64_t until, uint32_t seq)
 {
-	int64_t left = until == RT_NEVER ? -1 : until - rt_nanotime();
-	if (left == 0 || left < -1)
-		left = 0;
+	// -1 means for ever, so a timer that is a nanosecond late must not say so.
+	int64_t left = until == RT_NEVER ? -1 : rt_max(until - rt_nanotime(), (int64_t)0);
 	if (rt_netpoll_inited())
 		return rt_netpoll(left);
 	if (left != 0)

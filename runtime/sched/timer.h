@@ -12,8 +12,8 @@ struct p;
 // memory must outlive every heap entry: collected (heaps are roots) or never freed.
 struct rt_timer {
 	_Atomic(struct p *) pp; // whose heap has an entry for it; NULL: none
-	int64_t when;           // rt_nanotime; 0: does not fire
-	int64_t hwhen;          // the key of that entry, <= when; 0: none
+	int64_t when;		// rt_nanotime; 0: does not fire
+	int64_t hwhen;		// the key of that entry, <= when; 0: none
 	void (*fn)(struct rt_timer *t, int64_t now);
 };
 

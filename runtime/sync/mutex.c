@@ -195,8 +195,8 @@ gort_mutex_lock_slow_(gort_mutex *m)
 	rt_leave();
 }
 
-// state: the word as our unlock left it, locked cleared.
-RT_INLINE void
+// state: the word as our unlock left it, locked cleared. A frame of its own, which mutex profiles hide.
+static RT_NOINLINE void
 unlock_slow(gort_mutex *m, int32_t state)
 {
 	if (rt_unlikely(!((state + LOCKED) & LOCKED)))
@@ -208,12 +208,14 @@ unlock_slow(gort_mutex *m, int32_t state)
 	}
 	if (state & STARVING) {
 		rt_semrelease(&m->sema, true, 1);
+		RT_KEEP_FRAME();
 		return;
 	}
 	// Nobody to wake, or somebody is awake, or has it already and will come by here.
 	while (state >> WAITER_SHIFT != 0 && !(state & (LOCKED | WOKEN | STARVING))) {
 		if (cas(m, &state, (state - WAITER) | WOKEN)) {
 			rt_semrelease(&m->sema, false, 1);
+			RT_KEEP_FRAME();
 			return;
 		}
 	}

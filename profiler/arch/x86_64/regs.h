@@ -3,9 +3,12 @@
 // leaves errno alone.
 #pragma once
 
+#include <errno.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 
 #include "base/base.h"
@@ -38,6 +41,41 @@ RT_INLINE void
 rtp_regs_from_sigframe(struct rtp_regs *r, uintptr_t sp)
 {
 	rtp_regs_from_uc(r, (const void *)sp);
+}
+
+// Interrupted by our signal, a system call of those that never restart returned EINTR: makes it start
+// again. Only where it did nothing yet and its number was loaded by the instruction before, as libc does.
+RT_INLINE void
+rtp_restart_call(void *ucontext)
+{
+	ucontext_t *uc = ucontext;
+	const uint8_t *pc = (const uint8_t *)(uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
+	if (uc->uc_mcontext.gregs[REG_RAX] != -EINTR || pc[-2] != 0x0f || pc[-1] != 0x05 || pc[-7] != 0xb8)
+		return;
+	uint32_t nr;
+	memcpy(&nr, pc - 6, sizeof(nr)); // mov $nr, %eax
+	switch (nr) {
+	case SYS_poll:
+	case SYS_ppoll:
+	case SYS_select:
+	case SYS_pselect6:
+	case SYS_nanosleep:
+	case SYS_clock_nanosleep:
+	case SYS_epoll_wait:
+	case SYS_epoll_pwait:
+	case SYS_semop:
+	case SYS_semtimedop:
+	case SYS_msgrcv:
+	case SYS_msgsnd:
+	case SYS_rt_sigtimedwait:
+	case SYS_recvfrom:
+	case SYS_recvmsg:
+	case SYS_sendto:
+	case SYS_sendmsg:
+	case SYS_accept:
+	case SYS_accept4:
+		uc->uc_mcontext.gregs[REG_RIP] -= 7;
+	}
 }
 
 // DWARF register numbers.

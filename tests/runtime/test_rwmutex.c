@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <gort/sync.h>
+#include <gort/time.h>
+
+#include "on_gort.h"
+
+TestSuite(rwmutex, .timeout = 30);
+
+static gort_rwmutex rw;
+static int state, steps; // state: readers, or -1 for a writer
+
+static void
+reader(gort_waitgroup *wg, int n)
+{
+	for (int i = 0; i < n; i++) {
+		gort_rwmutex_rlock(&rw);
+		int s = __atomic_add_fetch(&state, 1, __ATOMIC_RELAXED);
+		CHECK(s >= 1);
+		if (i % 100 == 0)
+			gort_gosched();
+		__atomic_sub_fetch(&state, 1, __ATOMIC_RELAXED);
+		gort_rwmutex_runlock(&rw);
+	}
+	gort_waitgroup_done(wg);
+}
+
+static void
+writer(gort_waitgroup *wg, int n)
+{
+	for (int i = 0; i < n; i++) {
+		gort_rwmutex_lock(&rw);
+		CHECK_EQ(__atomic_exchange_n(&state, -1000000, __ATOMIC_RELAXED), 0);
+		steps++;
+		if (i % 10 == 0)
+			gort_gosched();
+		CHECK_EQ(__atomic_exchange_n(&state, 0, __ATOMIC_RELAXED), -1000000);
+		gort_rwmutex_unlock(&rw);
+	}
+	gort_waitgroup_done(wg);
+}
+
+// Go: sync/rwmutex_test.go HammerRWMutex.
+GORT_TEST(rwmutex, writers_exclude_everybody_and_readers_only_writers)
+{
+	static const int procs[] = {1, 4, 10};
+	static const int readers[] = {1, 3, 10};
+	for (int k = 0; k < 9; k++) {
+		gort_waitgroup wg = {0};
+		gort_maxprocs(procs[k / 3]);
+		int n = readers[k % 3];
+		gort_waitgroup_add(&wg, n + 2);
+		gort_go(writer, &wg, 200);
+		for (int i = 0; i < n / 2; i++)
+			gort_go(reader, &wg, 2000);
+		gort_go(writer, &wg, 200);
+		for (int i = n / 2; i < n; i++)
+			gort_go(reader, &wg, 2000);
+		gort_waitgroup_wait(&wg);
+	}
+	CHECK_EQ(steps, 9 * 400);
+	CHECK_EQ(rw.reader_count, 0);
+	CHECK_EQ(rw.reader_wait, 0);
+}
+
+static gort_waitgroup inside;
+
+static void
+read_together(gort_waitgroup *wg)
+{
+	gort_rwmutex_rlock(&rw);
+	gort_waitgroup_done(&inside);
+	gort_waitgroup_wait(&inside); // returns only if all readers are in at once
+	gort_rwmutex_runlock(&rw);
+	gort_waitgroup_done(wg);
+}
+
+GORT_TEST(rwmutex, readers_are_inside_at_the_same_time)
+{
+	gort_waitgroup wg = {0};
+	gort_waitgroup_add(&inside, 10);
+	gort_waitgroup_add(&wg, 10);
+	for (int i = 0; i < 10; i++)
+		gort_go(read_together, &wg);
+	gort_waitgroup_wait(&wg);
+}
+
+static char order[8];
+static int norder;
+
+static void
+write_once(void)
+{
+	gort_rwmutex_lock(&rw);
+	order[norder++] = 'w';
+	gort_rwmutex_unlock(&rw);
+}
+
+static void
+read_once(void)
+{
+	gort_rwmutex_rlock(&rw);
+	order[norder++] = 'r';
+	gort_rwmutex_runlock(&rw);
+}
+
+GORT_TEST(rwmutex, a_waiting_writer_comes_before_new_readers)
+{
+	gort_maxprocs(1);
+	gort_rwmutex_rlock(&rw);
+	gort_go(write_once);
+	gort_gosched();
+	CHECK(rw.reader_count < 0);
+	CHECK(!gort_rwmutex_try_rlock(&rw));
+	gort_go(read_once);
+	gort_gosched();
+	CHECK_EQ(norder, 0);
+	gort_rwmutex_runlock(&rw);
+	while (norder < 2)
+		gort_gosched();
+	CHECK(memcmp(order, "wr", 2) == 0);
+}
+
+GORT_TEST(rwmutex, readers_that_wait_come_before_the_next_writer)
+{
+	gort_maxprocs(1);
+	gort_rwmutex_lock(&rw);
+	gort_go(write_once);
+	gort_go(read_once);
+	gort_go(read_once);
+	for (int i = 0; i < 10; i++)
+		gort_gosched();
+	CHECK_EQ(norder, 0);
+	gort_rwmutex_unlock(&rw);
+	while (norder < 3)
+		gort_gosched();
+	CHECK(memcmp(order, "rrw", 3) == 0);
+}
+
+GORT_TEST(rwmutex, try_locks)
+{
+	CHECK(gort_rwmutex_try_lock(&rw));
+	CHECK(!gort_rwmutex_try_lock(&rw));
+	CHECK(!gort_rwmutex_try_rlock(&rw));
+	gort_rwmutex_unlock(&rw);
+	CHECK(gort_rwmutex_try_rlock(&rw));
+	CHECK(gort_rwmutex_try_rlock(&rw));
+	CHECK(!gort_rwmutex_try_lock(&rw));
+	gort_rwmutex_runlock(&rw);
+	CHECK(!gort_rwmutex_try_lock(&rw));
+	gort_rwmutex_runlock(&rw);
+	CHECK(gort_rwmutex_try_lock(&rw));
+	gort_rwmutex_unlock(&rw);
+}
+
+GORT_TEST(rwmutex, may_be_unlocked_by_another_goroutine)
+{
+	gort_waitgroup wg = {0};
+	gort_rwmutex_lock(&rw);
+	gort_waitgroup_go(&wg, gort_rwmutex_unlock, &rw);
+	gort_rwmutex_rlock(&rw);
+	gort_waitgroup_wait(&wg);
+	gort_rwmutex_runlock(&rw);
+}
+
+GORT_DEATH_TEST(rwmutex, unlock_of_unlocked, "fatal error: sync: Unlock of unlocked RWMutex")
+{
+	gort_rwmutex_unlock(&rw);
+}
+
+GORT_DEATH_TEST(rwmutex, unlock_of_read_locked, "fatal error: sync: Unlock of unlocked RWMutex")
+{
+	gort_rwmutex_rlock(&rw);
+	gort_rwmutex_unlock(&rw);
+}
+
+GORT_DEATH_TEST(rwmutex, runlock_of_unlocked, "fatal error: sync: RUnlock of unlocked RWMutex")
+{
+	gort_rwmutex_runlock(&rw);
+}
+
+GORT_DEATH_TEST(rwmutex, runlock_of_write_locked, "fatal error: sync: RUnlock of unlocked RWMutex")
+{
+	gort_rwmutex_lock(&rw);
+	gort_rwmutex_runlock(&rw);
+}
