@@ -135,6 +135,7 @@ hold_lock(void)
 	counter++;
 	usleep(2000);
 	pthread_mutex_unlock(&lock);
+	__asm__ volatile(""); // no tail call: this frame is looked for
 }
 
 static void *
@@ -144,6 +145,7 @@ contender(void *arg)
 		hold_lock();
 	pthread_rwlock_rdlock(&rw);
 	pthread_rwlock_unlock(&rw);
+	usleep(50000);
 	return arg;
 }
 
@@ -175,7 +177,13 @@ locks(void)
 	pthread_rwlock_wrlock(&rw);
 	for (int i = 0; i < 4; i++)
 		pthread_create(&th[i], NULL, contender, NULL);
-	usleep(300000);
+	for (int n = 0; n < 100;) {
+		usleep(20000);
+		pthread_mutex_lock(&lock);
+		n = counter;
+		pthread_mutex_unlock(&lock);
+	}
+	usleep(50000);
 	pthread_rwlock_unlock(&rw);
 	for (int i = 0; i < 4; i++)
 		pthread_join(th[i], NULL);
