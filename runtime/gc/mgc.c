@@ -260,6 +260,12 @@ gcStart(bool forced)
 }
 
 bool
+rt_gc_finishing(void)
+{
+	return rt_load(&finishing);
+}
+
+bool
 rt_gc_finish(void)
 {
 	bool no = false;

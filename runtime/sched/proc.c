@@ -1008,6 +1008,8 @@ rt_switch_finish(void)
 		break;
 	case FIN_RUNQ:
 		rt_runqput(mp->p, fin.g, false);
+		if (gomaxprocs > 1) // an idle P need not wait until the next one here yields in turn
+			rt_wakep_after_put(true);
 		break;
 	case FIN_GLOBRUNQ:
 		rt_lock(&sched.lock);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -383,6 +384,23 @@ seconds(struct timeval t)
 	return (double)t.tv_sec + (double)t.tv_usec / 1e6;
 }
 
+// A process that the program left behind may not have announced itself yet. Whether there are any is
+// known: they became our children.
+static void
+await_daemons(struct run *r)
+{
+	siginfo_t si;
+	int64_t until = collect_now() + 500000000;
+	while (collect_running(&r->c) == 0 && collect_now() < until) {
+		reap(r);
+		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) != 0)
+			return;
+		struct pollfd p = { r->c.listener, POLLIN, 0 };
+		if (poll(&p, 1, 20) == 1)
+			collect_accept(&r->c);
+	}
+}
+
 static void
 summarize(const struct run *r, int running)
 {
@@ -452,6 +470,7 @@ run_program(struct run *r)
 		say("signalfd: %s", strerror(errno));
 		return 2;
 	}
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	r->start = collect_now();
 	// Not vfork: the child changes its environment.
 	r->child = fork();
@@ -463,6 +482,7 @@ run_program(struct run *r)
 	}
 	while (!r->over)
 		wait_once(r);
+	await_daemons(r);
 	collect_ended(&r->c);
 	int running = r->duration_over ? 0 : collect_running(&r->c);
 	if (!r->quiet)
