@@ -8,8 +8,6 @@
 
 enum { K1 = 1000, M1 = 1000000, M10 = 10000000 };
 
-static uint64_t sink;
-
 // n keys with indices from base on, in a shuffled order; collected.
 static uint64_t *
 shuffled(int64_t n, uint64_t base)
@@ -88,7 +86,7 @@ lookup(struct bench *b, int64_t n, uint64_t base)
 		if (++j == n)
 			j = 0;
 	}
-	sink = s;
+	BENCH_USE(s);
 }
 
 #define LOOKUP(name, n, base)                                                                      \
@@ -131,7 +129,7 @@ iterate_1m(struct bench *b)
 		for (; i < b->n && gort_map_next(&it); i++)
 			s += *(uint64_t *)it.key ^ *(uint64_t *)it.value;
 	}
-	sink = s;
+	BENCH_USE(s);
 }
 
 static gort_map *last_str;
@@ -176,7 +174,7 @@ string_lookup(struct bench *b, int64_t n)
 		if (++j == n)
 			j = 0;
 	}
-	sink = s;
+	BENCH_USE(s);
 }
 
 static void

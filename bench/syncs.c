@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Locks, Once, Pool, Cond and atomics. Beside: peers/go/syncs. "8" uses 8 goroutines on all Ps.
+// Locks, Once, Pool, Map, Cond and atomics. Beside: peers/go/syncs. "8" uses 8 goroutines on all Ps.
 #include "bench.h"
 
 struct shared {
@@ -227,6 +227,99 @@ atomic_add_parallel(struct bench *b)
 	bench_parallel(b, add_one, &v);
 }
 
+// ---- sync.Map: 16384 integer keys ----
+
+enum { KEYS = 1 << 14 };
+
+static gort_atomic_uint64 seed;
+
+static gort_any
+any(int64_t k)
+{
+	return gort_box(int64_t, k);
+}
+
+static gort_sync_map *
+new_map(struct bench *b)
+{
+	gort_sync_map *m = gort_new(gort_sync_map);
+	for (int64_t i = 0; i < KEYS; i++)
+		gort_sync_map_store(m, any(i), any(i));
+	for (int64_t i = 0; i < 2 * KEYS; i++) // promote to the read-only part
+		gort_sync_map_load(m, any(i % KEYS), NULL);
+	bench_reset_timer(b);
+	return m;
+}
+
+static uint64_t
+new_seed(void)
+{
+	return gort_atomic_uint64_add(&seed, 0x9E3779B97F4A7C15ull);
+}
+
+static void
+load_hit(struct bench_pb *pb, void *m)
+{
+	uint64_t x = new_seed();
+	gort_any v;
+	while (bench_next(pb))
+		if (!gort_sync_map_load(m, any((int64_t)(bench_xorshift(&x) % KEYS)), &v))
+			gort_panic("miss");
+}
+
+// All keys present, random order.
+static void
+syncmap_load_hit(struct bench *b)
+{
+	bench_parallel(b, load_hit, new_map(b));
+}
+
+static void
+mixed_90(struct bench_pb *pb, void *m)
+{
+	uint64_t x = new_seed();
+	gort_any v;
+	while (bench_next(pb)) {
+		uint64_t r = bench_xorshift(&x);
+		gort_any k = any((int64_t)(r >> 8) & (KEYS - 1));
+		if (r % 10 == 0)
+			gort_sync_map_store(m, k, k);
+		else
+			gort_sync_map_load(m, k, &v);
+	}
+}
+
+// 90 % loads, 10 % stores to present keys.
+static void
+syncmap_mixed_90(struct bench *b)
+{
+	bench_parallel(b, mixed_90, new_map(b));
+}
+
+static void
+churn(struct bench_pb *pb, void *m)
+{
+	uint64_t x = new_seed();
+	gort_any v;
+	while (bench_next(pb)) {
+		uint64_t r = bench_xorshift(&x);
+		gort_any k = any((int64_t)(r >> 8) & (2 * KEYS - 1));
+		if (r % 20 == 0)
+			gort_sync_map_store(m, k, k);
+		else if (r % 20 == 1)
+			gort_sync_map_delete(m, k);
+		else
+			gort_sync_map_load(m, k, &v);
+	}
+}
+
+// 90 % loads over twice the keys, 5 % stores, 5 % deletes.
+static void
+syncmap_churn(struct bench *b)
+{
+	bench_parallel(b, churn, new_map(b));
+}
+
 struct table {
 	gort_mutex mu;
 	gort_cond c;
@@ -272,6 +365,9 @@ static const bench_case cases[] = {
 	{"Once", once},
 	{"Pool", pool},
 	{"PoolParallel", pool_parallel},
+	{"SyncMapLoadHit", syncmap_load_hit},
+	{"SyncMapMixed90", syncmap_mixed_90},
+	{"SyncMapChurn", syncmap_churn},
 	{"AtomicAdd", atomic_add},
 	{"AtomicAddParallel", atomic_add_parallel},
 	{"CondPingPong", cond_ping_pong},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// <gort/time.h>: sleeping blocks the goroutine, not the thread; a thousand sleep at the same time.
+// <gort/time.h>: sleeping blocks the goroutine, not the thread, and a thousand sleep at the same time;
+// a ticker, and a timeout in a select.
 #include <gort.h>
 #include <stdio.h>
 
@@ -24,6 +25,18 @@ app(int argc, char **argv)
 	int64_t all = gort_nanotime() - start;
 	printf("woke early: %d\n", early);
 	printf("all 1000 within 10 s: %s\n", all < 10 * GORT_SECOND ? "yes" : "no");
+
+	gort_timer *tick = gort_new_ticker(5 * GORT_MILLISECOND);
+	start = gort_nanotime();
+	for (int i = 0; i < 3; i++)
+		gort_chan_recv(gort_timer_chan(tick), NULL);
+	gort_timer_stop(tick);
+	printf("three ticks of 5 ms: %s\n",
+	       gort_nanotime() - start >= 15 * GORT_MILLISECOND ? "yes" : "no");
+
+	gort_select_case cs[] = {GORT_RECV(done, NULL),
+				 GORT_RECV(gort_after(10 * GORT_MILLISECOND), NULL)};
+	printf("%s\n", gort_select(cs, 2) == 1 ? "timeout" : "a message from nobody");
 	return 0;
 }
 GORT_MAIN(app)

@@ -57,7 +57,7 @@ enlist(void)
 	if (rt)
 		atomic_fetch_add(rt->own_threads, 1); // it never sends: a deadlock is still seen
 	own = true;
-	rtp_busy = 1;
+	rtp_busy = 1; // what it allocates or locks is not the program's
 	int tid = (int)syscall(SYS_gettid);
 	for (size_t i = 0; i < MAX_OWN; i++) {
 		int free_slot = 0;

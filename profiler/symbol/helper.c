@@ -128,7 +128,7 @@ parent_main(void *arg)
 static char **
 helper_env(char **to, size_t n)
 {
-	static const char *const pass[] = { "PATH=", "HOME=", "XDG_CACHE_HOME=", "GORT_CACHE=", "TMPDIR=",
+	static const char *const pass[] = { "PATH=", "HOME=", "XDG_CACHE_HOME=", "GORT_CACHE=", "GORT_DEBUGINFOD=", "TMPDIR=",
 					    "ASAN_OPTIONS=", "UBSAN_OPTIONS=" };
 	size_t k = 0;
 	for (char **e = environ; e && *e && k < n - 1; e++)

@@ -57,6 +57,9 @@ uintptr_t rt_uc_sp(const void *uc);
 uintptr_t rt_uc_fp(const void *uc);
 void rt_uc_callee_saved(const void *uc, uintptr_t saved[8]);
 
+// The general registers, in any order. RT_UC_REGS: how many (arch_inline.h).
+void rt_uc_regs(const void *uc, uintptr_t *regs);
+
 // Every general and vector register of the interrupted code lies in [*lo, *hi) of the signal frame.
 void rt_uc_bounds(const void *uc, uintptr_t *lo, uintptr_t *hi);
 
@@ -64,5 +67,7 @@ void rt_uc_bounds(const void *uc, uintptr_t *lo, uintptr_t *hi);
 // instructions (a load, a release store); else, or when it was interrupted, goes to the label failed with
 // *p untouched. Between its load and its store another thread's atomic operation on *p may be lost: such
 // a thread must call rt_os_rseq_fence afterwards and look again. p: int32_t *. off: rt_rseq_offset, not 0.
+// Pairs of words, 16 bytes and so aligned, as one: rt_load16; RT_CAS16_UNLESS(flag, p, old0, old1, new0,
+// new1, stopped, failed), which falls through when it has changed *p. Both sequentially consistent.
 
 #include "arch_inline.h" // of the CPU: rt_cpu_relax, rt_cputicks, rt_getsp, the TLS accessors

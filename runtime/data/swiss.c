@@ -117,6 +117,13 @@ keyof(const struct gort_maptype *t, char *slot)
 	return t->indirectkey ? *(void **)slot : slot;
 }
 
+// The same where the class is known: only keys of class OTHER can be indirect.
+RT_INLINE void *
+keyof_class(const struct gort_maptype *t, char *slot, int class)
+{
+	return class == GORT_KEY_OTHER ? keyof(t, slot) : slot;
+}
+
 static inline void *
 elemof(const struct gort_maptype *t, char *slot)
 {
@@ -137,6 +144,19 @@ fullslots(const unsigned char *group)
 		m |= (unsigned)(group[i] >> 7) << i;
 #endif
 	return m;
+}
+
+// Sets the control byte of slot i by rewriting its group: the next search loads all 16 bytes, and a CPU
+// forwards them from its store buffer only if one store wrote them all. Else a put right after a delete
+// waits until everything before it, the delete's cache misses too, has retired.
+static inline void
+setctrl(const table *tab, size_t i, unsigned char c)
+{
+	typedef char v16 __attribute__((vector_size(16), may_alias));
+	const v16 index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+	v16 *group = (v16 *)ctrl(tab, i & ~(size_t)(GROUP - 1));
+	v16 at = index == (v16){0} + (char)(i % GROUP);
+	*group = (*group & ~at) | (at & (char)c);
 }
 
 RT_INLINE uint64_t
@@ -366,7 +386,8 @@ find(const struct gort_maptype *t, const table *tab, size_t mask, uint64_t hash,
 		unsigned match = gort_group_match_(group, (unsigned char)(FULL | hash));
 		for (; match; match &= match - 1) {
 			size_t i = g * GROUP + (size_t)__builtin_ctz(match);
-			if (rt_likely(rt_map_equal(t, class, key, keyof(t, slotat(t, tab, i)))))
+			if (rt_likely(rt_map_equal(t, class, key,
+						   keyof_class(t, slotat(t, tab, i), class))))
 				return i;
 		}
 		if (rt_likely(gort_group_match_(group, EMPTY)))
@@ -421,39 +442,65 @@ fillslot(const struct gort_maptype *t, char *slot, const void *key, int class)
 		memset(e, 0, t->elemsize);
 }
 
-// Where a new key goes: the first DELETED or EMPTY slot of its search.
-static inline size_t
-freeslot(const table *tab, size_t mask, uint64_t hash)
+// Makes slot i of the table, which is not full, key's.
+RT_INLINE char *
+occupy(const struct gort_maptype *t, smap *m, table *tab, size_t i, uint64_t hash, const void *key,
+       int class)
 {
-	size_t g = (hash >> 7) & mask;
-	for (size_t step = 1;; g = (g + step++) & mask) {
-		const unsigned char *group = tab->ctrl + g * GROUP;
-		unsigned m = gort_group_match_(group, EMPTY) | gort_group_match_(group, DELETED);
-		if (m)
-			return g * GROUP + (size_t)__builtin_ctz(m);
-	}
+	struct meta *mt = meta(tab);
+	char *slot = slotat(t, tab, i);
+	fillslot(t, slot, key, class);
+	mt->growthleft -= *ctrl(tab, i) != DELETED;
+	setctrl(tab, i, (unsigned char)(FULL | hash));
+	mt->used++;
+	m->used++;
+	return slot;
 }
 
-RT_INLINE char *
-insert(const struct gort_maptype *t, smap *m, uint64_t hash, const void *key, int class)
+// A new key in a table without room: one with room takes its place, or two do.
+static RT_NOINLINE char *
+growinsert(const struct gort_maptype *t, smap *m, uint64_t hash, const void *key)
 {
-	for (;;) {
-		table *tab = tableof(m, hash);
-		struct meta *mt = meta(tab);
-		if (rt_likely(mt->cap)) {
-			size_t i = freeslot(tab, maskof(m, tab, class), hash);
-			bool reused = *ctrl(tab, i) == DELETED;
-			if (reused || mt->growthleft > 0) {
-				char *slot = slotat(t, tab, i);
-				fillslot(t, slot, key, class);
-				*ctrl(tab, i) = (unsigned char)(FULL | hash);
-				mt->growthleft -= !reused;
-				mt->used++;
-				m->used++;
+	table *tab;
+	do {
+		grow(t, m, hash);
+		tab = tableof(m, hash);
+	} while (meta(tab)->growthleft == 0);
+	// A new table has no DELETED slots.
+	return occupy(t, m, tab, emptyslot(tab, groupmask(meta(tab)->cap), hash), hash, key,
+		      GORT_KEY_OTHER);
+}
+
+// key's slot; a new one if it has none: the first DELETED or EMPTY one of its search.
+RT_INLINE char *
+findorinsert(const struct gort_maptype *t, smap *m, uint64_t hash, const void *key, int class,
+	     bool *found)
+{
+	table *tab = tableof(m, hash);
+	size_t mask = maskof(m, tab, class), g = (hash >> 7) & mask, reuse = ABSENT;
+	for (size_t step = 1;; g = (g + step++) & mask) {
+		const unsigned char *group = tab->ctrl + g * GROUP;
+		unsigned match = gort_group_match_(group, (unsigned char)(FULL | hash));
+		for (; match; match &= match - 1) {
+			char *slot = slotat(t, tab, g * GROUP + (size_t)__builtin_ctz(match));
+			if (rt_likely(rt_map_equal(t, class, key, keyof_class(t, slot, class)))) {
+				*found = true;
 				return slot;
 			}
 		}
-		grow(t, m, hash);
+		unsigned empty = gort_group_match_(group, EMPTY);
+		unsigned deleted = gort_group_match_(group, DELETED);
+		if (rt_unlikely(deleted) && reuse == ABSENT)
+			reuse = g * GROUP + (size_t)__builtin_ctz(deleted);
+		if (rt_unlikely(!empty))
+			continue;
+		*found = false;
+		if (reuse == ABSENT) {
+			if (rt_unlikely(meta(tab)->growthleft == 0)) // also the table of no slots
+				return growinsert(t, m, hash, key);
+			reuse = g * GROUP + (size_t)__builtin_ctz(empty);
+		}
+		return occupy(t, m, tab, reuse, hash, key, class);
 	}
 }
 
@@ -462,17 +509,11 @@ assign_by(const struct gort_maptype *t, smap *m, const void *key, int class)
 {
 	// Before the write begins: a hash function that panics is no write.
 	uint64_t hash = hashof(m, class, key);
-	char *slot;
+	bool found;
 	beginwrite(m);
-	const table *tab = tableof(m, hash);
-	size_t i = find(t, tab, maskof(m, tab, class), hash, key, class);
-	if (i != ABSENT) {
-		slot = slotat(t, tab, i);
-		if (class != GORT_KEY_64 && class != GORT_KEY_32 && t->needkeyupdate)
-			rt_map_store_key(t, keyof(t, slot), key);
-	} else {
-		slot = insert(t, m, hash, key, class);
-	}
+	char *slot = findorinsert(t, m, hash, key, class, &found);
+	if (found && class != GORT_KEY_64 && class != GORT_KEY_32 && t->needkeyupdate)
+		rt_map_store_key(t, keyof(t, slot), key);
 	endwrite(m);
 	return elemof(t, slot);
 }
@@ -501,14 +542,43 @@ shapeelem(uint32_t shape)
 	return shape >> 8 & 0xff;
 }
 
-void *
-gort_map_get_string_(gort_map *map, const char *str, ptrdiff_t len, uint32_t shape)
+static RT_NOINLINE void *
+get_string_slow(gort_map *map, const char *str, ptrdiff_t len, uint32_t shape)
 {
 	const smap *m = (const smap *)map;
 	gort_string key = {str, len};
 	if (!hasshape(map, shape) || rt_load(&m->writing))
 		return gort_map_get_(map, &key, sizeof(key), shapeelem(shape));
 	return access_by(m->t, m, &key, GORT_KEY_STRING).elem;
+}
+
+// Keys of up to 16 bytes stay in a register all the way, and nothing is called.
+void *
+gort_map_get_string_(gort_map *map, const char *str, ptrdiff_t len, uint32_t shape)
+{
+	const smap *m = (const smap *)map;
+	if (rt_unlikely(!hasshape(map, shape) || rt_load(&m->writing)) || (size_t)len > 16 ||
+	    !rt_use_aeshash)
+		return get_string_slow(map, str, len, shape);
+	rt_arch_short key = rt_arch_load_short(str, (size_t)len);
+	uint64_t hash = rt_arch_aeshash_short(key, (size_t)len, m->seed, rt_hashkey);
+	const table *tab = tableof(m, hash);
+	size_t mask = m->groupmask, g = (hash >> 7) & mask, unitsize = m->t->unitsize;
+	for (size_t step = 1;; g = (g + step++) & mask) {
+		const unsigned char *group = tab->ctrl + g * GROUP;
+		unsigned match = gort_group_match_(group, (unsigned char)(FULL | hash));
+		for (; match; match &= match - 1) {
+			size_t i = g * GROUP + (size_t)__builtin_ctz(match);
+			char *slot = tab->slots + i * unitsize;
+			const gort_string *have = (const gort_string *)slot;
+			if (rt_likely(have->len == len &&
+				      rt_arch_short_equal(rt_arch_load_short(have->str, (size_t)len),
+							  key)))
+				return slot + m->t->elemoff; // shapes have no indirect values
+		}
+		if (rt_likely(gort_group_match_(group, EMPTY)))
+			return NULL;
+	}
 }
 
 void *
@@ -551,7 +621,7 @@ delete_by(const struct gort_maptype *t, smap *m, const void *key, int class)
 			rt_map_clear_memory(t->unit, slotat(t, tab, i), t->unitsize);
 		// A group with an EMPTY slot ends every search: another one changes nothing.
 		bool ends = gort_group_match_(tab->ctrl + i / GROUP * GROUP, EMPTY);
-		*ctrl(tab, i) = ends ? EMPTY : DELETED;
+		setctrl(tab, i, ends ? EMPTY : DELETED);
 		mt->growthleft += ends;
 		mt->used--;
 		m->used--;
@@ -568,6 +638,29 @@ rt_swiss_delete(struct gort_map *map, const void *key)
 #define call(class) delete_by(t, m, key, class)
 	return RT_MAP_BY_CLASS(t, call);
 #undef call
+}
+
+// From the macro, which knows the key only: a shape stands for keys that lie in their slots.
+static inline bool
+hasclass(const gort_map *m, uint32_t class)
+{
+	return rt_likely(m && ((const smap *)m)->shape >> 28 == (8 | class));
+}
+
+bool
+gort_map_delete32_(gort_map *m, uint32_t k)
+{
+	if (!hasclass(m, GORT_KEY_32))
+		return gort_map_delete_(m, &k, sizeof(k));
+	return delete_by(((smap *)m)->t, (smap *)m, &k, GORT_KEY_32);
+}
+
+bool
+gort_map_delete64_(gort_map *m, uint64_t k)
+{
+	if (!hasclass(m, GORT_KEY_64))
+		return gort_map_delete_(m, &k, sizeof(k));
+	return delete_by(((smap *)m)->t, (smap *)m, &k, GORT_KEY_64);
 }
 
 // ---- make, clear ----

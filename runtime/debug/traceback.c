@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Tracebacks in Go's form (docs/formats of goroutine dumps). Runs on a process that may be in any
 // state: unwinds by debug/unwind.h, names functions from the ELF symbol tables that it maps itself,
-// prints with rt_printf.
+// prints with rt_printf. Files and lines come from another process, if it can be had (debug/lines.h).
 //
 // Other threads may still run goroutines while this prints; theirs are not unwound.
 #include "debug/traceback.h"
@@ -17,6 +17,7 @@
 
 #include "base/print.h"
 #include "debug/env.h"
+#include "debug/lines.h"
 #include "debug/unwind.h"
 #include "os/os.h"
 #include "sched/proc.h"
@@ -177,17 +178,33 @@ runtime_frames(struct rt_unwind u)
 	return ours_until;
 }
 
-// pc is an address inside the call (or the faulting) instruction; ret what is shown as offset.
+static int
+lines_of(uintptr_t pc, const char *path, struct rt_line line[RT_MAX_LINES])
+{
+	struct dl_find_object o;
+	if (!path || _dl_find_object((void *)pc, &o) != 0 || !o.dlfo_link_map)
+		return 0;
+	return rt_lines_of(path, pc - o.dlfo_link_map->l_addr, line);
+}
+
+// pc is an address inside the call (or the faulting) instruction; ret what is shown as offset. What our
+// headers inlined into the user's function is not shown.
 static void
 print_frame(uintptr_t pc, uintptr_t ret)
 {
+	struct rt_line line[RT_MAX_LINES];
 	uintptr_t start = 0;
 	const char *path, *name = rt_symbol(pc, &start, &path);
 	if (!name) {
 		rt_printf("0x%lx()\n\t%s\n", pc, path ? path : "?");
 		return;
 	}
-	rt_printf("%s(...)\n\t%s +0x%lx\n", name, path, ret - start);
+	int n = lines_of(pc, path, line);
+	for (int i = 0; i < n - 1; i++)
+		if (!ours(line[i].name))
+			rt_printf("%s(...)\n\t%s\n", line[i].name, line[i].place);
+	rt_printf("%s(...)\n\t%s +0x%lx\n", n ? line[n - 1].name : name, n ? line[n - 1].place : path,
+		  ret - start);
 }
 
 static bool
@@ -228,10 +245,14 @@ print_creator(const struct g *gp)
 {
 	if (!gp->gopc)
 		return;
+	struct rt_line line[RT_MAX_LINES];
 	uintptr_t start = 0;
 	const char *path, *name = rt_symbol(gp->gopc - 1, &start, &path);
-	rt_printf("created by %s in goroutine %lu\n\t%s +0x%lx\n", name ? name : "?", gp->parentgoid,
-		  path ? path : "?", gp->gopc - start);
+	int n = name ? lines_of(gp->gopc - 1, path, line) : 0, k = 0;
+	while (k + 1 < n && ours(line[k].name))
+		k++;
+	rt_printf("created by %s in goroutine %lu\n\t%s +0x%lx\n", n ? line[k].name : name ? name : "?",
+		  gp->parentgoid, n ? line[k].place : path ? path : "?", gp->gopc - start);
 }
 
 const char *

@@ -30,15 +30,11 @@ void
 gort_set_slow_(void *slot, void *value)
 {
 	_Atomic(void *) *s = slot;
-	if (!rt_barrier_on()) {
-		// relaxed: a pointer store is one store, as Go's; ordering is the program's affair.
-		rt_store(s, value);
-		return;
-	}
 	rt_enter();
-	// Inside now, where no stop falls between the two: the flag is looked at again.
+	// Inside, where no stop falls between the two: the flag is looked at again.
 	if (rt_barrier_on())
 		rt_shade(rt_load(s));
+	// relaxed: a pointer store is one store, as Go's; ordering is the program's affair.
 	rt_store(s, value);
 	rt_leave();
 }

@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The collector: non-moving, non-generational, tri-colour mark-sweep, phases by Go's names.
 //
-//             gcStart                     gcMarkTermination
+//             gcStart                         rt_gc_finish
 //   GCoff ---------------> GCmark -----------------------> GCmarktermination ---> GCoff
-//   sweeping,      stop: sweep termination,       marks complete,         sweeping begins,
-//   allocation     caches flushed, roots read     new goal and trigger    lazily
+//   sweeping,      stop: sweep termination,       stop: marks complete,   sweeping begins,
+//   allocation     caches flushed, t0 read        new goal and trigger    lazily
 //
 // Colours. White: mark bit clear. Grey: mark set, scan clear; its span is in the span queue (or about to
 // be). Black: both set. At mark termination nothing is grey and every white object is garbage.
 //
-// mgc.c: the cycle. roots.c: what is read at its start. mark.c: the marker. sweep.c: after it.
-// pacer.c: when the next one begins. gctrace.c: the line. barrier.c: stores while marking runs.
+// Marking follows a snapshot. Invariant from t0 (the stop in gcStart) to mark termination: every object
+// that was reachable at t0 is marked, or reachable over a path of objects and unscanned stacks none of
+// whose words changed since t0. It holds because globals, roots and running stacks are read at t0; a
+// parked stack is read before its goroutine runs again; a word of the heap is shaded before it is
+// overwritten (barrier.h); and objects and goroutines born after t0 are black. docs/gc.md argues it.
+//
+// mgc.c: the cycle. roots.c: what t0 reads, and parked goroutines. mark.c: the marker. worker.c: who
+// marks, and for how long. pacer.c: when a cycle begins and what an allocation owes. sweep.c: afterwards.
+// gctrace.c: the line. barrier.c: stores while marking runs.
 #pragma once
 
 #include "base/base.h"
@@ -28,9 +35,10 @@ struct gc_times {
 	int64_t term;      // marking has found everything
 	int64_t end;       // the world is about to run
 	int64_t paused;    // sum of its stops
-	int64_t assist_ns, dedicated_ns, idle_ns; // CPU time of marking
+	_Atomic int64_t assist_ns, dedicated_ns, idle_ns; // CPU time of marking
 	uint64_t heap0, heap1, heap2, goal;       // live at start, at mark end, marked; goal in force
-	uint64_t stack_bytes, global_bytes;       // scanned
+	_Atomic uint64_t stack_bytes;             // scanned
+	uint64_t global_bytes;
 	int32_t maxprocs;
 	bool forced;
 };
@@ -47,11 +55,21 @@ extern struct gc_state {
 	_Atomic int64_t last_end;  // rt_nanotime, 0 none
 	uint64_t last_end_wall;    // Unix ns
 
-	// The right to run a cycle, and those who wait for the one that runs. lock protects all four.
+	// Who waits for a cycle to end. lock protects all three. A cycle that has begun is over when its
+	// number is <= ended.
 	struct rt_mutex lock;
-	bool running;
-	uint32_t started; // cycles begun
+	uint32_t begun, ended;
 	struct g *waiters; // linked by schedlink
+	_Atomic bool timer_due; // the two-minute timer wants a cycle
+
+	// The cycle at hand: written by whoever runs its phases, its atomics by all who mark.
+	struct gc_times cur;
+	_Atomic uint64_t scan_work;  // heap bytes scanned since t0
+	_Atomic int64_t bg_credit;   // scan work done by workers that no assist has taken yet
+	double assist_ratio;         // scan work owed per byte allocated; pacer.c
+	int32_t dedicated_wanted;    // workers that take a P whole
+	double fractional_goal;      // part of each P's time for a worker; 0 none
+	_Atomic int32_t ndedicated;  // of those, at work
 
 	// Pauses, a ring by cycle. Written with the world stopped.
 	uint64_t pause_ns[256], pause_end[256];
@@ -88,7 +106,17 @@ void rt_gc_span_cached(struct mspan *s);
 // Memory has run out: collects, sweeps, returns memory to the system.
 void rt_gc_emergency(void);
 
+RT_INLINE bool
+rt_gc_marking(void)
+{
+	return rt_unlikely(rt_load(&rt_gc.phase) == GCmark); // changes with the world stopped
+}
+
 // ---- mgc.c ----
+// On g0. Ends the cycle if everything is marked; false: it is not, or somebody else does.
+bool rt_gc_finish(void);
+// In the scheduler, on g0: a cycle because two minutes have passed.
+void rt_gc_timer_cycle(void);
 void rt_gc_flush_caches(void); // world stopped
 uint32_t rt_gc_cpu_procs(void); // min(gomaxprocs, CPUs)
 void rt_gc_update_cpu_total(int64_t now);
@@ -97,16 +125,29 @@ double rt_gc_cpu_fraction(void);
 // ---- mark.c ----
 
 struct gcwork;
+struct p;
+// A P's marking state, made when first needed.
+struct gcwork *rt_gcwork(struct p *pp);
 // World stopped, caches flushed: prepares the span queue for what is in the heap now.
 void rt_mark_start(void);
-struct gcwork *rt_mark_worker(void);
 // Every aligned word of [lo, hi) is a root: it keeps the object at its byte and at the byte before.
 void rt_mark_root_range(struct gcwork *w, uintptr_t lo, uintptr_t hi);
-// Follows grey objects until none is left.
-void rt_mark_drain(struct gcwork *w);
+// How a caller wants rt_mark_some to end, besides "nothing left" and "the world is to stop".
+struct mark_limit {
+	int64_t work;     // heap bytes scanned; INT64_MAX none
+	int64_t deadline; // rt_nanotime; INT64_MAX none
+	bool (*enough)(struct p *pp); // asked now and then; NULL never
+};
+// Scans stacks and follows grey objects up to the limit. Returns heap bytes scanned. When it returns no
+// work is left in w.
+int64_t rt_mark_some(struct gcwork *w, const struct mark_limit *lim);
+// Something to mark lies in the queue, or stacks wait to be scanned. Hint.
+bool rt_mark_available(void);
+// Nothing grey, no stack unscanned, nobody at work. Final only with the world stopped.
+bool rt_mark_complete(void);
 // While marking runs: greys the object that p points into, if it does.
 void rt_shade_pointer(uintptr_t p);
-// Bytes marked since rt_mark_start.
+// World stopped. Bytes marked since rt_mark_start.
 uint64_t rt_mark_bytes(void);
 
 // ---- roots.c ----
@@ -115,8 +156,36 @@ uint64_t rt_mark_bytes(void);
 void rt_roots_prepare(void);
 // World stopped. false: libraries came or went since rt_roots_prepare; start again.
 bool rt_roots_current(void);
-// World stopped. Marks from all roots, counting bytes.
-void rt_roots_mark(struct gcwork *w, uint64_t *stack_bytes, uint64_t *global_bytes);
+// Calls fn for the ranges of globals and registered roots. World stopped.
+void rt_roots_each_range(void (*fn)(const char *what, uintptr_t lo, uintptr_t hi, void *arg), void *arg);
+// World stopped, marking about to begin: reads everything that belongs to t0.
+void rt_roots_t0(struct gcwork *w);
+// The number of the marking in progress, 0 when none is. Changes with the world stopped.
+extern _Atomic uint32_t rt_gc_epoch;
+// Scans a few parked goroutines; false when no unscanned one is left to hand out.
+bool rt_roots_scan_some(struct gcwork *w);
+bool rt_roots_left(void);
+// gp is about to run on this P while marking is on: its stack is scanned first.
+void rt_gc_scan_before_run(struct g *gp);
+// gp, dead so far, is about to come to life.
+void rt_gc_g_born(struct g *gp);
+
+// ---- worker.c ----
+
+// Divides the Ps: world stopped.
+void rt_workers_start(void);
+// Does an assist's share for an allocation of bytes. On a goroutine, at any depth.
+void rt_gc_assist(size_t bytes);
+// Whether P pp should mark instead of running goroutines; idle: it has none to run.
+bool rt_gc_wants(struct p *pp, bool idle);
+// Marks on pp for a while. On g0, from the scheduler.
+void rt_gc_work(struct p *pp, bool idle);
+// Marks until nothing is left. World stopped.
+void rt_mark_all_stopped(void);
+
+// ---- checkmark.c ----
+// World stopped, marking complete, caches flushed: ends the program if an object was lost.
+void rt_checkmark(void);
 
 // ---- sweep.c ----
 
@@ -145,8 +214,11 @@ rt_sweep_end(void)
 // ---- pacer.c ----
 
 void rt_pacer_init(int32_t percent);
-// World stopped, marks complete.
-void rt_pacer_mark_done(uint64_t marked, uint64_t stack_bytes, uint64_t global_bytes);
+// World stopped, marking begins / is complete.
+void rt_pacer_mark_begin(void);
+void rt_pacer_mark_done(uint64_t marked);
+// Adapts the assist ratio to how far marking and allocation have come. Anybody, any time.
+void rt_pacer_revise(void);
 // Recomputes goal and trigger after a change of settings. World stopped.
 void rt_pacer_recompute(void);
 

@@ -10,43 +10,58 @@
 // FIFO order is what lets objects gather; a stack would find three a visit. Measured against a textbook
 // depth-first marker: five times faster (docs/gc.md).
 //
-// Several workers may run this at once: mark and scan bits are set by fetch_or unless `alone`; a grey
-// object is scanned by whoever set its scan bit; queue slots are claimed by fetch_add and CAS. A span is
-// in the queue at most once, so a queue of as many slots as spans cannot overflow.
+// Several workers and barriers run this at once: mark and scan bits are set by fetch_or unless `alone`; a
+// grey object is scanned by whoever set its scan bit; queue slots are claimed by fetch_add and CAS. A span
+// is in the queue at most once, and spans made during marking never, so a queue of as many slots as there
+// were spans at t0 cannot overflow. A large object is scanned in oblets of 128 KiB: who takes one puts
+// the object back into the queue for the next, if there is one.
+//
+// A worker's own state (the delay line) is empty whenever it is not inside rt_mark_some, and the world
+// does not stop while it is: with the world stopped, all grey objects are in the queue.
 #include "arch/arch.h"
 #include "debug/throw.h"
 #include "gc/gc.h"
 #include "mem/mheap.h"
 #include "os/os.h"
+#include "sched/proc.h"
 
 #define DELAY 64
 #define AHEAD 8 // objects prefetched before their scan
 
 #define NO_SANITIZE __attribute__((no_sanitize("address", "thread")))
 
+#define OBLET ((size_t)128 << 10)
+#define WAKE_EVERY 64   // spans between looks for an idle P
+#define LENGTH_TO_SHARE 4
+
 // What setting a mark bit needs.
 struct greyer {
-	bool alone;     // no other worker: bits need no atomics
+	bool alone;     // no other thread can mark: bits need no atomics
 	uint64_t bytes; // marked
 };
 
 struct gcwork {
 	struct greyer g;
+	struct p *pp;
 	uintptr_t base;       // rt_heap.base
 	size_t grown;         // rt_heap.grown
 	struct pageinfo *info;
+	int64_t scanned;      // heap bytes, this cycle
 	uint32_t pos;         // of the delay line
 	size_t line[DELAY];   // heap offset + 1, 0 empty
 	uint16_t grey[1024];  // of the span at hand
 };
 
-// Not a static: that would be a root which points to the heap's first object.
-static struct gcwork *worker0;
 static _Atomic uint64_t shaded_bytes; // marked by barriers
+static _Atomic int32_t nworking;      // threads inside rt_mark_some
 
-// The span queue. Positions only grow within a cycle.
+// The span queue, a ring. head and tail only grow. A slot holds page + 1 and above it the low half of the
+// position it was written for: a reader at that position sees whether its pusher has been there yet, and
+// that the value is not one of an earlier round. At most as many spans are in the queue as it has slots,
+// so tail - head does not exceed that, and nobody writes a slot that is still to be read: not before the
+// head has moved past it, which happens after it was read.
 static struct {
-	_Atomic uint32_t *slot; // page + 1, 0: not written yet
+	_Atomic uint64_t *slot;
 	uint32_t mask;
 	size_t mapped; // bytes
 	_Atomic uint64_t head RT_HOT_LINE;
@@ -60,17 +75,16 @@ queue_reset(size_t nspans)
 	while (n < nspans)
 		n *= 2;
 	if (n * sizeof *queue.slot > queue.mapped) {
+		size_t had = queue.mapped;
 		if (queue.slot)
-			rt_os_free(queue.slot, queue.mapped);
+			rt_os_free(queue.slot, had);
 		queue.mapped = n * sizeof *queue.slot;
 		queue.slot = rt_os_alloc(queue.mapped);
 		if (!queue.slot)
 			rt_fatal("out of memory (collector's queue)");
-		rt_store(&rt_sys_stats.gc, queue.mapped);
+		atomic_fetch_add_explicit(&rt_sys_stats.gc, queue.mapped - had, memory_order_relaxed);
 	}
 	queue.mask = (uint32_t)(n - 1);
-	rt_store(&queue.head, 0);
-	rt_store(&queue.tail, 0);
 }
 
 static void
@@ -78,52 +92,90 @@ queue_push(uint32_t page)
 {
 	uint64_t at = atomic_fetch_add_explicit(&queue.tail, 1, memory_order_relaxed);
 	// release: the popper sees the mark bits that made the span worth queueing.
-	rt_store_release(&queue.slot[at & queue.mask], page + 1);
+	rt_store_release(&queue.slot[at & queue.mask], at << 32 | (page + 1));
 }
 
 // RT_NO_PAGE when empty.
 static uint32_t
 queue_pop(void)
 {
-	uint64_t head = rt_load(&queue.head);
-	do {
+	enum { SPINS = 100 };
+	for (int spins = 0;; spins++) {
+		uint64_t head = rt_load(&queue.head);
 		if (head >= rt_load_acquire(&queue.tail))
 			return RT_NO_PAGE;
-	} while (!atomic_compare_exchange_weak_explicit(&queue.head, &head, head + 1,
-							memory_order_acquire,
-							memory_order_relaxed));
-	_Atomic uint32_t *slot = &queue.slot[head & queue.mask];
-	uint32_t v;
-	while (!(v = atomic_exchange_explicit(slot, 0, memory_order_acquire)))
-		rt_cpu_relax(); // its pusher is between fetch_add and store
-	return v - 1;
+		uint64_t v = rt_load_acquire(&queue.slot[head & queue.mask]);
+		if (v >> 32 == (uint32_t)head && (uint32_t)v != 0) {
+			// acq_rel: the slot was read before the head moves.
+			if (atomic_compare_exchange_strong_explicit(&queue.head, &head, head + 1,
+								    memory_order_acq_rel,
+								    memory_order_relaxed))
+				return (uint32_t)v - 1;
+		} else if (spins < SPINS) {
+			rt_cpu_relax(); // its pusher is between fetch_add and store
+		} else {
+			rt_os_yield();
+		}
+	}
+}
+
+static bool
+queue_empty(void)
+{
+	return rt_load(&queue.head) >= rt_load_acquire(&queue.tail);
+}
+
+// ---- workers' state ----
+
+struct gcwork *
+rt_gcwork(struct p *pp)
+{
+	if (rt_unlikely(!pp->gcw)) {
+		struct gcwork *w = rt_persistent_alloc(sizeof *w, 64, &rt_sys_stats.gc);
+		w->pp = pp;
+		pp->gcw = w;
+	}
+	struct gcwork *w = pp->gcw;
+	w->base = rt_heap.base;
+	w->grown = rt_load(&rt_heap.grown);
+	w->info = rt_heap.info;
+	// With one P whoever marks holds it; with the world stopped, too.
+	w->g.alone = gomaxprocs == 1 || rt_world_stopped();
+	return w;
 }
 
 void
 rt_mark_start(void)
 {
 	queue_reset(rt_load(&rt_heap.pagesinuse) + 1);
-	if (!worker0)
-		worker0 = rt_persistent_alloc(sizeof *worker0, 64, &rt_sys_stats.gc);
 	rt_store(&shaded_bytes, 0);
-	*worker0 = (struct gcwork){
-		.g.alone = true,
-		.base = rt_heap.base,
-		.grown = rt_load(&rt_heap.grown),
-		.info = rt_heap.info,
-	};
-}
-
-struct gcwork *
-rt_mark_worker(void)
-{
-	return worker0;
+	for (int32_t i = 0; i < nallp; i++) {
+		struct gcwork *w = rt_gcwork(allp[i]);
+		w->g.bytes = 0;
+		w->scanned = 0;
+	}
 }
 
 uint64_t
 rt_mark_bytes(void)
 {
-	return worker0->g.bytes + rt_load(&shaded_bytes);
+	uint64_t sum = rt_load(&shaded_bytes);
+	for (int32_t i = 0; i < nallp; i++)
+		sum += rt_gcwork(allp[i])->g.bytes;
+	return sum;
+}
+
+bool
+rt_mark_available(void)
+{
+	return !queue_empty() || rt_roots_left();
+}
+
+bool
+rt_mark_complete(void)
+{
+	// nworking last: a worker that had something is seen at work, or what it left in the queue is.
+	return atomic_load(&nworking) == 0 && !rt_mark_available();
 }
 
 // ---- setting bits ----
@@ -181,7 +233,8 @@ grey_offset(struct greyer *g, struct pageinfo *info, size_t off)
 	if (base != page)
 		pi = &info[base];
 	size_t o = off - ((size_t)base << RT_PAGE_SHIFT);
-	if (!pi->inuse || o >= pi->elemsize * pi->nelems)
+	// acquire: pairs with init_span's release; the fields below are that span's.
+	if (!__atomic_load_n(&pi->inuse, __ATOMIC_ACQUIRE) || o >= pi->elemsize * pi->nelems)
 		return; // a free page, or the unused tail of a span
 	grey_slot(g, pi, (uint32_t)((o * pi->divmul) >> 32));
 }
@@ -254,16 +307,26 @@ scan_typed(struct gcwork *w, uintptr_t lo, uintptr_t hi, const gort_type *t)
 		}
 }
 
+// One oblet; scan[1] is the offset of the next (a large object has no other use for it).
 static void
 scan_large(struct gcwork *w, struct pageinfo *pi)
 {
 	struct mspan *s = pi->span;
-	if (or_bits(&w->g, &pi->scan[0], 1) & 1)
+	const gort_type *t = s->type;
+	size_t step = OBLET;
+	if (t)
+		step = t->size >= OBLET ? t->size : OBLET / t->size * t->size;
+	uint64_t at = atomic_fetch_add_explicit(&pi->scan[1], step, memory_order_relaxed);
+	if (at >= s->elemsize)
 		return;
-	if (s->type)
-		scan_typed(w, s->base, s->limit, s->type);
+	if (at + step < s->elemsize)
+		queue_push(pi->base);
+	uintptr_t lo = s->base + at, hi = rt_min(lo + step, s->limit);
+	w->scanned += (int64_t)(hi - lo);
+	if (t)
+		scan_typed(w, lo, hi, t);
 	else
-		scan_words(w, s->base, s->limit);
+		scan_words(w, lo, hi);
 }
 
 // Claims the span's grey objects; their indices go to w->grey.
@@ -297,6 +360,7 @@ scan_span(struct gcwork *w, uint32_t page)
 	uintptr_t base = w->base + ((uintptr_t)page << RT_PAGE_SHIFT);
 	size_t size = pi->elemsize;
 	const gort_type *t = rt_spanclasses[pi->spanclass].type;
+	w->scanned += (int64_t)(n * size);
 	for (uint32_t i = 0; i < rt_min(n, (uint32_t)AHEAD); i++)
 		__builtin_prefetch((void *)(base + w->grey[i] * size));
 	for (uint32_t i = 0; i < n; i++) {
@@ -310,19 +374,70 @@ scan_span(struct gcwork *w, uint32_t page)
 	}
 }
 
-void
-rt_mark_drain(struct gcwork *w)
+// ---- marking for a while ----
+
+// Gives a sleeping P its share of a long queue.
+static void
+share(void)
 {
-	for (;;) {
-		uint32_t page = queue_pop();
-		if (page == RT_NO_PAGE) {
-			flush_line(w);
-			page = queue_pop();
-			if (page == RT_NO_PAGE)
-				return;
-		}
-		scan_span(w, page);
+	if (rt_load(&queue.tail) - rt_load(&queue.head) >= LENGTH_TO_SHARE)
+		rt_wakep();
+}
+
+static bool
+must_end(struct gcwork *w, const struct mark_limit *lim, int64_t limit, uint32_t n)
+{
+	if (w->scanned >= limit || rt_load(&sched.gcwaiting))
+		return true;
+	if (n % 8 == 0 && lim->enough && lim->enough(w->pp))
+		return true;
+	return n % 32 == 0 && lim->deadline != INT64_MAX && rt_nanotime() >= lim->deadline;
+}
+
+static bool
+mark_one(struct gcwork *w)
+{
+	uint32_t page = queue_pop();
+	if (page == RT_NO_PAGE) {
+		if (rt_roots_scan_some(w))
+			return true;
+		flush_line(w);
+		page = queue_pop();
+		if (page == RT_NO_PAGE)
+			return false;
 	}
+	scan_span(w, page);
+	return true;
+}
+
+int64_t
+rt_mark_some(struct gcwork *w, const struct mark_limit *lim)
+{
+	bool stopped = rt_world_stopped();
+	int64_t start = w->scanned;
+	int64_t limit = lim->work == INT64_MAX ? INT64_MAX : start + lim->work;
+	// seq_cst: pairs with rt_mark_complete.
+	atomic_fetch_add(&nworking, 1);
+	for (uint32_t n = 1; mark_one(w); n++) {
+		if (stopped)
+			continue;
+		if (must_end(w, lim, limit, n))
+			break;
+		if (n % WAKE_EVERY == 0)
+			share();
+	}
+	flush_line(w);
+	int64_t done = w->scanned - start;
+	atomic_fetch_add_explicit(&rt_gc.scan_work, (uint64_t)done, memory_order_relaxed);
+	atomic_fetch_sub(&nworking, 1);
+	return done;
+}
+
+void
+rt_mark_all_stopped(void)
+{
+	static const struct mark_limit none = {.work = INT64_MAX, .deadline = INT64_MAX};
+	rt_mark_some(rt_gcwork(rt_getp()), &none);
 }
 
 // ---- roots ----

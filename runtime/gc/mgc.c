@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The cycle. One thread at a time has the right to run one (rt_gc.running); it does
+// The cycle:
 //
-//   gcStart             sweeps what the last cycle left, stops the world, flushes the Ps' caches,
-//                       GCoff -> GCmark
-//   gcMark              roots, then everything reachable
-//   gcMarkTermination   GCmark -> GCmarktermination -> GCoff, new goal, all spans unswept, world on
+//   gcStart        whoever finds that one is due (an allocation, gort_gc, the timer): sweeps what the last
+//                  cycle left, stops the world, flushes the Ps' caches, reads t0, GCoff -> GCmark, world on
+//   marking        workers, assists, whoever runs a goroutine (worker.c, roots.c)
+//   rt_gc_finish   whoever finds nothing left to mark: stops the world, looks again, GCmark ->
+//                  GCmarktermination -> GCoff, new goal, all spans unswept, world on, sweeper woken
 //
-// and wakes the background sweeper. The world stands from gcStart to gcMarkTermination in this version;
-// nothing but the two calls of rt_stop_world and rt_start_world depends on it: bits are set atomically
-// where workers share them, objects are born black, barriers shade.
+// With gcstoptheworld=1 and when nothing is scheduled any more the world stands from gcStart to the end.
+// The right to begin: begun == ended under rt_gc.lock. `finishing` is the right to end: both stops wait
+// for each other, so it is only there to keep a second thread from stopping the world for nothing.
 // Go: runtime/mgc.go.
 #include <gort/mem.h>
 
@@ -16,6 +17,7 @@
 #include "debug/env.h"
 #include "debug/hooks.h"
 #include "debug/throw.h"
+#include "gc/barrier.h"
 #include "gc/gc.h"
 #include "mem/malloc.h"
 #include "mem/mcache.h"
@@ -25,9 +27,8 @@
 
 struct gc_state rt_gc;
 
-struct cycle {
-	struct gc_times t;
-};
+static _Atomic bool finishing;
+static uint32_t tries; // stops that found marking incomplete, this cycle
 
 void
 rt_gcinit(void)
@@ -65,11 +66,9 @@ static bool
 try_begin(void)
 {
 	rt_lock(&rt_gc.lock);
-	bool mine = !rt_gc.running;
-	if (mine) {
-		rt_gc.running = true;
-		rt_gc.started++;
-	}
+	bool mine = rt_gc.begun == rt_gc.ended;
+	if (mine)
+		rt_gc.begun++;
 	rt_unlock(&rt_gc.lock);
 	return mine;
 }
@@ -78,7 +77,7 @@ static void
 end(void)
 {
 	rt_lock(&rt_gc.lock);
-	rt_gc.running = false;
+	rt_gc.ended++;
 	struct g *waiters = rt_gc.waiters;
 	rt_gc.waiters = NULL;
 	rt_unlock(&rt_gc.lock);
@@ -86,19 +85,19 @@ end(void)
 		rt_ready_list(waiters);
 }
 
-// Parks until the running cycle has ended; returns at once when none runs.
+// Parks until cycle n is over.
 static void
-wait_for_running(void)
+wait_for(uint32_t n)
 {
 	rt_lock(&rt_gc.lock);
-	if (!rt_gc.running) {
-		rt_unlock(&rt_gc.lock);
-		return;
+	while ((int32_t)(rt_gc.ended - n) < 0) {
+		struct g *gp = rt_getg();
+		gp->schedlink = rt_gc.waiters;
+		rt_gc.waiters = gp;
+		rt_park(&rt_gc.lock, WAIT_GC_CYCLE);
+		rt_lock(&rt_gc.lock);
 	}
-	struct g *gp = rt_getg();
-	gp->schedlink = rt_gc.waiters;
-	rt_gc.waiters = gp;
-	rt_park(&rt_gc.lock, WAIT_GC_CYCLE);
+	rt_unlock(&rt_gc.lock);
 }
 
 // ---- the phases ----
@@ -107,6 +106,7 @@ static void
 set_phase(enum gcphase phase)
 {
 	rt_store(&rt_gc.phase, phase); // world stopped
+	*(volatile uint32_t *)&gort_write_barrier_on = phase == GCmark;
 }
 
 void
@@ -117,95 +117,188 @@ rt_gc_flush_caches(void)
 			rt_mcache_flush(allp[i]->mcache);
 }
 
-static bool
-gcStart(struct cycle *c)
+static void
+reset_cycle(bool forced, int64_t start)
 {
-	c->t.start = rt_nanotime();
-	c->t.heap0 = rt_load(&rt_gc.heap_live);
-	rt_stop_world("GC mark");
-	if (!rt_roots_current()) {
-		rt_start_world();
-		return false;
-	}
-	c->t.maxprocs = gomaxprocs;
+	struct gc_times *t = &rt_gc.cur;
+	rt_store(&t->assist_ns, 0);
+	rt_store(&t->dedicated_ns, 0);
+	rt_store(&t->idle_ns, 0);
+	t->start = start;
+	t->forced = forced;
+	t->maxprocs = gomaxprocs;
+	rt_store(&rt_gc.scan_work, 0);
+	tries = 0;
+}
+
+// World stopped: t0.
+static void
+begin_marking(void)
+{
+	struct gc_times *t = &rt_gc.cur;
 	rt_gc_flush_caches();
+	t->heap0 = rt_load(&rt_gc.heap_live); // with the caches flushed: exact
 	rt_mark_start();
+	rt_roots_t0(rt_gcwork(rt_getp()));
+	rt_pacer_mark_begin();
+	rt_workers_start();
 	set_phase(GCmark);
-	c->t.mark = rt_nanotime();
-	return true;
 }
 
 static void
-gcMark(struct cycle *c)
+record_pause(void)
 {
-	struct gcwork *w = rt_mark_worker();
-	int64_t cpu = rt_thread_cputime();
-	rt_roots_mark(w, &c->t.stack_bytes, &c->t.global_bytes);
-	rt_mark_drain(w);
-	c->t.dedicated_ns = rt_thread_cputime() - cpu;
-	c->t.term = rt_nanotime();
-}
-
-static void
-record_pause(struct cycle *c)
-{
+	struct gc_times *t = &rt_gc.cur;
 	uint32_t i = rt_load(&rt_gc.ncycles) % 256;
-	c->t.end = rt_nanotime();
-	c->t.paused = c->t.end - c->t.start;
+	t->end = rt_nanotime();
+	t->paused = (t->mark - t->start) + (t->end - t->term);
 	rt_gc.last_end_wall = (uint64_t)rt_walltime();
-	rt_store(&rt_gc.last_end, c->t.end);
-	rt_gc.pause_ns[i] = (uint64_t)c->t.paused;
+	rt_store(&rt_gc.last_end, t->end);
+	rt_gc.pause_ns[i] = (uint64_t)t->paused;
 	rt_gc.pause_end[i] = rt_gc.last_end_wall;
-	rt_gc.pause_total += (uint64_t)c->t.paused;
-	rt_gc.cpu_dedicated += c->t.dedicated_ns;
-	rt_gc.cpu_pause += ((c->t.mark - c->t.start) + (c->t.end - c->t.term)) * c->t.maxprocs;
-	rt_gc_update_cpu_total(c->t.end);
-	if (c->t.forced)
+	rt_gc.pause_total += (uint64_t)t->paused;
+	rt_gc.cpu_assist += rt_load(&t->assist_ns);
+	rt_gc.cpu_dedicated += rt_load(&t->dedicated_ns);
+	rt_gc.cpu_idle += rt_load(&t->idle_ns);
+	rt_gc.cpu_pause += t->paused * rt_gc_cpu_procs();
+	rt_gc_update_cpu_total(t->end);
+	if (t->forced)
 		rt_store(&rt_gc.nforced, rt_load(&rt_gc.nforced) + 1);
 	rt_store(&rt_gc.ncycles, rt_load(&rt_gc.ncycles) + 1);
 }
 
+// World stopped, nothing grey.
 static void
-gcMarkTermination(struct cycle *c)
+gcMarkTermination(void)
 {
+	struct gc_times *t = &rt_gc.cur;
 	set_phase(GCmarktermination);
-	c->t.heap1 = rt_load(&rt_gc.heap_live);
-	c->t.goal = rt_load(&rt_gc.goal);
-	c->t.heap2 = rt_mark_bytes();
+	rt_gc_flush_caches();
+	if (rt_unlikely(rt_debug.gccheckmark > 0))
+		rt_checkmark();
+	t->heap1 = rt_load(&rt_gc.heap_live);
+	t->goal = rt_load(&rt_gc.goal);
+	// What was allocated since t0 is black, and counts as marked.
+	t->heap2 = rt_mark_bytes() + (t->heap1 - t->heap0);
+	rt_store(&rt_gc_epoch, 0);
 	set_phase(GCoff);
-	rt_pacer_mark_done(c->t.heap2, c->t.stack_bytes, c->t.global_bytes);
+	rt_pacer_mark_done(t->heap2);
 	rt_sweep_start();
 	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
 	if (h && h->heap_mark_terminated)
 		h->heap_mark_terminated();
-	record_pause(c);
-	rt_start_world();
+	record_pause();
 }
+
+// World running again.
+static void
+after_termination(void)
+{
+	struct gc_times t = rt_gc.cur; // the next cycle may begin once this one has ended
+	rt_scavenge_new_goal();
+	if (rt_debug.gctrace > 0)
+		rt_gctrace_print(&t);
+	rt_sweep_wake();
+	end();
+}
+
+// World stopped, GCmark: all that is left, here and now.
+static void
+finish_stopped(void)
+{
+	struct gc_times *t = &rt_gc.cur;
+	int64_t from = rt_nanotime();
+	rt_mark_all_stopped();
+	int64_t now = rt_nanotime();
+	atomic_fetch_add_explicit(&t->dedicated_ns, now - from, memory_order_relaxed);
+	t->term = now;
+	gcMarkTermination();
+}
+
+static bool
+stop_for_all_of_it(void)
+{
+	return rt_debug.gcstoptheworld > 0 || rt_load(&sched.dying);
+}
+
+struct start {
+	bool forced;
+	bool stopped; // do it all in one stop
+};
 
 // On g0, so that no goroutine's stack moves under the scan, and what the collector itself leaves on its
-// stack (addresses of spans, above all) pins nothing.
+// stack (addresses of spans, above all) pins nothing. The caller has the right to begin.
 static void
-cycle0(void *arg)
+gcStart0(void *arg)
 {
-	struct cycle *c = arg;
+	struct start *st = arg;
 	rt_sweep_finish();
-	do
+	for (;;) {
 		rt_roots_prepare();
-	while (!gcStart(c)); // libraries came or went in between
-	gcMark(c);
-	gcMarkTermination(c);
-	rt_scavenge_new_goal();
+		reset_cycle(st->forced, rt_nanotime());
+		rt_stop_world("GC sweep termination");
+		if (rt_roots_current())
+			break;
+		rt_start_world(); // libraries came or went in between
+	}
+	begin_marking();
+	rt_gc.cur.mark = rt_nanotime();
+	if (st->stopped) {
+		finish_stopped();
+		rt_start_world();
+		after_termination();
+	} else {
+		rt_start_world();
+	}
 }
 
-// The caller has the right to run a cycle.
 static void
-run_cycle(bool forced)
+gcStart(bool forced)
 {
-	struct cycle c = {.t.forced = forced};
-	rt_systemstack(cycle0, &c);
-	if (rt_debug.gctrace > 0)
-		rt_gctrace_print(&c.t);
-	rt_sweep_wake();
+	struct start st = {forced, stop_for_all_of_it()};
+	rt_systemstack(gcStart0, &st);
+}
+
+bool
+rt_gc_finish(void)
+{
+	bool no = false;
+	if (!rt_gc_marking() || !rt_mark_complete() ||
+	    !atomic_compare_exchange_strong(&finishing, &no, true))
+		return false;
+	int64_t term = rt_nanotime();
+	rt_stop_world("GC mark termination");
+	bool done = rt_gc_marking(); // another may have stopped the world first
+	if (done && !rt_mark_complete()) {
+		// Barriers shaded something meanwhile. Each time it is less, but it need not end.
+		enum { MAX_TRIES = 4 };
+		done = ++tries >= MAX_TRIES;
+		if (done)
+			rt_mark_all_stopped();
+	}
+	if (done) {
+		rt_gc.cur.term = term;
+		gcMarkTermination();
+	}
+	rt_start_world();
+	atomic_store(&finishing, false);
+	if (done)
+		after_termination();
+	return done;
+}
+
+// Ends the cycle that is under way, if one is, with the world stopped.
+static void
+finish_now0(void *arg)
+{
+	(void)arg;
+	rt_stop_world("GC mark termination");
+	bool marking = rt_gc_marking();
+	if (marking)
+		finish_stopped();
+	rt_start_world();
+	if (marking)
+		after_termination();
 }
 
 // ---- called by the allocator ----
@@ -217,16 +310,30 @@ may_collect(void)
 	return mp->p && rt_getg() != mp->g0 && !rt_world_stopped();
 }
 
+// Marking has begun: this P looks for a worker's work at its next way out of the runtime.
+static void
+yield_soon(void)
+{
+	rt_store(&rt_getg()->preempt, true);
+	rt_tls_note_request();
+}
+
 void
 rt_gc_before_span(size_t bytes)
 {
+	if (rt_gc_marking()) {
+		if (may_collect())
+			rt_gc_assist(bytes);
+		return;
+	}
 	if (!rt_load(&rt_gc.sweepdone))
 		rt_sweep_for(bytes);
 	bool due = rt_load(&rt_gc.heap_live) >= rt_load(&rt_gc.trigger) || rt_debug.gcstress;
 	if (rt_likely(!due) || !may_collect() || !try_begin())
 		return;
-	run_cycle(false);
-	end();
+	gcStart(false);
+	if (rt_gc_marking())
+		yield_soon();
 }
 
 void
@@ -236,8 +343,10 @@ rt_gc_span_cached(struct mspan *s)
 		return;
 	// Free slots are marked and scanned in advance: whatever is made of them is black. Sweeping
 	// ignores those that stay free.
-	for (uint32_t k = 0; k < s->nwords; k++) {
+	for (uint32_t k = s->freeindex / 64; k < s->nwords; k++) {
 		uint64_t bits = ~s->alloc[k];
+		if (k == s->freeindex / 64) // below it all are allocated, some since the last sweep
+			bits &= ~0ull << (s->freeindex % 64);
 		atomic_fetch_or_explicit(&s->scan[k], bits, memory_order_relaxed);
 		atomic_fetch_or_explicit(&s->mark[k], bits, memory_order_relaxed);
 	}
@@ -246,9 +355,12 @@ rt_gc_span_cached(struct mspan *s)
 void
 rt_gc_emergency(void)
 {
-	if (may_collect() && try_begin()) {
-		run_cycle(true);
-		end();
+	if (may_collect()) {
+		rt_systemstack(finish_now0, NULL);
+		if (try_begin()) {
+			struct start st = {true, true};
+			rt_systemstack(gcStart0, &st);
+		}
 		rt_sweep_finish();
 	}
 	rt_scavenge(SIZE_MAX);
@@ -256,26 +368,41 @@ rt_gc_emergency(void)
 
 // ---- on demand ----
 
-// A full cycle that begins after the call.
+// A full cycle that begins after the call. What is under way is completed first; of several callers one
+// begins, and its cycle serves all who came before it did.
 void
 rt_gc_collect(void)
 {
-	while (!try_begin())
-		wait_for_running();
-	run_cycle(true);
+	rt_lock(&rt_gc.lock);
+	uint32_t under_way = rt_gc.begun, mine = rt_gc.begun + 1;
+	rt_unlock(&rt_gc.lock);
+	if (rt_load(&sched.dying)) {
+		rt_systemstack(finish_now0, NULL); // nobody else would
+	} else {
+		wait_for(under_way);
+	}
+	if (try_begin())
+		gcStart(true);
+	if (!rt_load(&sched.dying))
+		wait_for(mine);
 	rt_sweep_finish();
-	end();
+}
+
+void
+rt_gc_timer_cycle(void)
+{
+	if (!atomic_exchange(&rt_gc.timer_due, false) || rt_load(&rt_gc.percent) < 0 || !try_begin())
+		return;
+	if (rt_debug.gctrace > 0)
+		rt_printf("GC forced\n");
+	gcStart(false);
 }
 
 void
 rt_gc_forced_by_timer(void)
 {
-	if (rt_load(&rt_gc.percent) < 0 || !try_begin())
-		return;
-	if (rt_debug.gctrace > 0)
-		rt_printf("GC forced\n");
-	run_cycle(false);
-	end();
+	atomic_store(&rt_gc.timer_due, true);
+	rt_wakep();
 }
 
 int64_t

@@ -1,21 +1,62 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// When the next cycle begins, by Go's formula of 1.18:
+// When a cycle begins, and what an allocation owes while it runs. By Go's formulas of 1.19:
 //
-//   goal = marked + (marked + stacks + globals) * GOGC / 100, at least 4 MiB * GOGC / 100
+//   goal    = marked + (marked + stacks + globals) * GOGC / 100, at least 4 MiB * GOGC / 100
+//   trigger = goal - runway, where the runway is what the program will allocate while workers with 25 %
+//             of the CPU scan what the last cycle scanned: cons/mark * 1/3 * scan work. cons/mark is the
+//             ratio of allocation to marking per CPU second, the largest of the last four cycles.
+//             Between 70 % and 95 % of the way from marked to goal.
+//   assist ratio = scan work left / allocation left until the goal; once the estimate of the work turns
+//             out too small, of all that may be live, against a goal that is stretched by up to 10 %.
 //
-// Marking runs while the world stands, so nothing is allocated meanwhile and no runway is needed: the
-// trigger is the upper bound that Go clamps its own to,
-//   max(marked + 61/64 * (goal - marked), goal - 4 MiB).
+// Scan work is heap bytes scanned; t0's share (globals, running stacks) is not paid by allocations.
 // Go: runtime/mgcpacer.go.
+#include "base/print.h"
+#include "debug/env.h"
 #include "gc/gc.h"
+#include "sched/proc.h"
 
 #define HEAP_MINIMUM ((uint64_t)4 << 20)
 #define MIN_RUN ((uint64_t)64 << 10) // a cycle is worth at least this much allocation
+#define UTILIZATION 0.25
+#define MAX_OVERSHOOT 1.1
+#define HISTORY 4
+
+// Written with the world stopped.
+static struct {
+	double consmark[HISTORY]; // a ring by cycle
+	double last_consmark;     // the largest of them
+	uint64_t last_scan;       // heap bytes the last cycle scanned; 0: there was none
+	uint64_t trigger;         // heap_live when marking began
+	uint64_t goal;            // at that moment
+} pacer;
 
 static uint64_t
 heap_minimum(int32_t percent)
 {
 	return HEAP_MINIMUM * (uint64_t)percent / 100;
+}
+
+static double
+largest_consmark(void)
+{
+	double x = 0;
+	for (int i = 0; i < HISTORY; i++)
+		x = rt_max(x, pacer.consmark[i]);
+	return x;
+}
+
+static uint64_t
+trigger_for(uint64_t marked, uint64_t goal)
+{
+	uint64_t room = goal - marked;
+	uint64_t least = marked + room / 10 * 7, most = marked + room / 64 * 61;
+	if (goal > HEAP_MINIMUM)
+		most = rt_max(most, goal - HEAP_MINIMUM);
+	double runway = pacer.last_consmark * UTILIZATION / (1 - UTILIZATION) *
+			(double)(pacer.last_scan + rt_gc.stack_bytes + rt_gc.global_bytes);
+	uint64_t trigger = runway >= (double)goal ? least : goal - (uint64_t)runway;
+	return rt_min(rt_max(trigger, least), most);
 }
 
 static void
@@ -27,12 +68,8 @@ set_goal(uint64_t marked, uint64_t roots, int32_t percent)
 		return;
 	}
 	double room = (double)(marked + roots) * percent / 100;
-	uint64_t goal = marked + (uint64_t)room;
-	goal = rt_max(goal, heap_minimum(percent));
-	uint64_t trigger = marked + (goal - marked) / 64 * 61;
-	if (goal > HEAP_MINIMUM)
-		trigger = rt_max(trigger, goal - HEAP_MINIMUM);
-	trigger = rt_max(trigger, marked + MIN_RUN);
+	uint64_t goal = rt_max(marked + (uint64_t)room, heap_minimum(percent));
+	uint64_t trigger = rt_max(trigger_for(marked, goal), marked + MIN_RUN);
 	rt_store(&rt_gc.goal, rt_max(goal, trigger));
 	rt_store(&rt_gc.trigger, trigger);
 }
@@ -47,17 +84,80 @@ rt_pacer_init(int32_t percent)
 }
 
 void
-rt_pacer_mark_done(uint64_t marked, uint64_t stack_bytes, uint64_t global_bytes)
-{
-	rt_gc.marked = marked;
-	rt_gc.stack_bytes = stack_bytes;
-	rt_gc.global_bytes = global_bytes;
-	rt_store(&rt_gc.heap_live, marked);
-	rt_pacer_recompute();
-}
-
-void
 rt_pacer_recompute(void)
 {
 	set_goal(rt_gc.marked, rt_gc.stack_bytes + rt_gc.global_bytes, rt_load(&rt_gc.percent));
+}
+
+// ---- while marking runs ----
+
+// What this cycle is expected to scan: as much as the last one did; the first one all there is.
+static uint64_t
+expected_work(void)
+{
+	return pacer.last_scan ? pacer.last_scan : pacer.trigger;
+}
+
+void
+rt_pacer_revise(void)
+{
+	uint64_t live = rt_load(&rt_gc.heap_live), goal = pacer.goal;
+	uint64_t work = rt_load(&rt_gc.scan_work), expected = expected_work();
+	if (goal == UINT64_MAX) { // GOGC=off: nothing to keep to
+		rt_gc.assist_ratio = 1;
+		return;
+	}
+	if (work > expected || live > goal) {
+		expected = rt_max(pacer.trigger, work);
+		goal = rt_max(goal, live) / 10 * 11;
+	}
+	double left = rt_max((double)expected - (double)work, 1000.0);
+	double room = goal > live ? (double)(goal - live) : 1;
+	rt_gc.assist_ratio = left / room; // a racing store is another answer to the same question
+}
+
+void
+rt_pacer_mark_begin(void)
+{
+	pacer.trigger = rt_gc.cur.heap0;
+	pacer.goal = rt_load(&rt_gc.goal);
+	if (pacer.goal != UINT64_MAX) // forced early: the room is what the program would have had
+		pacer.goal = rt_max(pacer.goal, pacer.trigger + MIN_RUN);
+	rt_pacer_revise();
+}
+
+// ---- at its end ----
+
+static double
+assist_utilization(double cpu_ns)
+{
+	return cpu_ns > 0 ? (double)rt_load(&rt_gc.cur.assist_ns) / cpu_ns : 0;
+}
+
+static void
+learn_consmark(void)
+{
+	struct gc_times *t = &rt_gc.cur;
+	double cpu_ns = (double)(t->term - t->mark) * t->maxprocs;
+	double work = (double)rt_load(&rt_gc.scan_work);
+	if (t->heap1 <= pacer.trigger || cpu_ns <= 0 || work <= 0)
+		return;
+	double used = UTILIZATION + assist_utilization(cpu_ns);
+	double idle = (double)rt_load(&t->idle_ns) / cpu_ns;
+	double consmark = (double)(t->heap1 - pacer.trigger) * (used + idle) /
+			  (work * rt_max(1 - used, 0.01));
+	pacer.consmark[rt_load(&rt_gc.ncycles) % HISTORY] = consmark;
+	pacer.last_consmark = largest_consmark();
+}
+
+void
+rt_pacer_mark_done(uint64_t marked)
+{
+	learn_consmark();
+	pacer.last_scan = rt_load(&rt_gc.scan_work);
+	rt_gc.marked = marked;
+	rt_gc.stack_bytes = rt_load(&rt_gc.cur.stack_bytes);
+	rt_gc.global_bytes = rt_gc.cur.global_bytes;
+	rt_store(&rt_gc.heap_live, marked);
+	rt_pacer_recompute();
 }

@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What marking starts from, all read with the world stopped:
+// What marking starts from. Read at t0, with the world stopped:
 //   - writable data segments of the program and the libraries it has loaded, less RELRO, less GORT_NOSCAN
 //     variables, less the C library and the loader, which never hold a collected pointer
 //   - ranges the user registered (gort_add_root)
-//   - goroutine stacks from sp - 128, registers of stopped threads (sched/stw.c knows where)
-//   - what the runtime holds for goroutines: g fields, sudogs, Ps, timers
+//   - stacks from sp - 128 and registers of the goroutines that threads run, of goroutine 1, of those in
+//     system calls (sched/stw.c knows where)
+//   - the word that a general register of a signal-stopped thread points to: it may be about to store
+//     there, past its test of the barrier's flag (hazard 2)
+//   - what the runtime holds for them: g fields, sudogs, Ps, timers
+// Afterwards, by a worker or by whoever is about to run it: every other goroutine, with its g and sudogs.
+// None has run since t0, nobody else writes its frames without a barrier, and what leaves a sudog is
+// shaded: all is as it was at t0.
+//
+// g.gcscan says how far a goroutine is: 2 * epoch scanned, 2 * epoch + 1 being scanned, else not yet.
+// A goroutine that is not scanned has not run since t0, is therefore parked or dead, and cannot run or be
+// reborn while somebody scans it (both wait).
 //
 // The list of segments needs the loader's lock, which a stopped thread may hold: it is made before the
 // stop; in the stop the link map is walked, without the lock, and compared with what it was then.
@@ -18,6 +28,7 @@
 #include "gc/gc.h"
 #include "os/os.h"
 #include "sched/proc.h"
+#include "sched/stack.h"
 #include "sched/sudog.h"
 #include "sync/pool.h"
 
@@ -159,27 +170,29 @@ rt_roots_current(void)
 
 // ---- goroutines ----
 
-struct marking {
-	struct gcwork *w;
-	uint64_t stack_bytes;
-};
+_Atomic uint32_t rt_gc_epoch;
+
+// Goroutines not handed out yet: the rest of allgs as it was at t0. Under cursorlock; read without as a
+// hint.
+static struct rt_mutex cursorlock;
+static _Atomic(struct g *) cursor;
+static uint32_t epochs;
 
 static void
 mark_stack(struct g *gp, uintptr_t lo, uintptr_t hi, void *arg)
 {
-	struct marking *m = arg;
-	rt_mark_root_range(m->w, lo, hi);
-	m->stack_bytes += hi - lo;
+	rt_mark_root_range(arg, lo, hi);
+	atomic_fetch_add_explicit(&rt_gc.cur.stack_bytes, hi - lo, memory_order_relaxed);
+	(void)gp;
 }
 
 static void
-mark_g(struct g *gp, void *arg)
+mark_g(struct gcwork *w, struct g *gp)
 {
-	struct marking *m = arg;
-	rt_mark_root_range(m->w, (uintptr_t)gp, (uintptr_t)(gp + 1));
+	rt_mark_root_range(w, (uintptr_t)gp, (uintptr_t)(gp + 1));
 	// A sudog may live outside of the heap; what it holds counts in any case.
 	for (const struct sudog *sg = gp->waiting; sg; sg = sg->waitlink)
-		rt_mark_root_range(m->w, (uintptr_t)sg, (uintptr_t)(sg + 1));
+		rt_mark_root_range(w, (uintptr_t)sg, (uintptr_t)(sg + 1));
 }
 
 static void
@@ -196,28 +209,183 @@ mark_pool_range(uintptr_t lo, uintptr_t hi, void *w)
 	rt_mark_root_range(w, lo, hi);
 }
 
-void
-rt_roots_mark(struct gcwork *w, uint64_t *stack_bytes, uint64_t *global_bytes)
+static uint32_t
+scanned_value(void)
 {
-	uint64_t globals = 0;
-	for (size_t i = 0; i < segments.n; i++) {
-		rt_mark_root_range(w, segments.v[i].lo, segments.v[i].hi);
-		globals += segments.v[i].hi - segments.v[i].lo;
+	return rt_load(&rt_gc_epoch) * 2;
+}
+
+// Claims gp for scanning; false: it is scanned. Waits while another scans it.
+static bool
+claim(struct g *gp)
+{
+	uint32_t done = scanned_value(), is = rt_load_acquire(&gp->gcscan);
+	for (;;) {
+		if (is == done)
+			return false;
+		if (is == done + 1) {
+			rt_cpu_relax();
+			is = rt_load_acquire(&gp->gcscan);
+		} else if (atomic_compare_exchange_weak_explicit(&gp->gcscan, &is, done + 1,
+								 memory_order_acquire,
+								 memory_order_acquire)) {
+			return true;
+		}
 	}
+}
+
+static void
+release(struct g *gp)
+{
+	// release: pairs with claim's acquire; who runs gp does so after the last look at its stack.
+	rt_store_release(&gp->gcscan, scanned_value());
+}
+
+static void
+scan_claimed(struct gcwork *w, struct g *gp)
+{
+	enum gstatus st = rt_gstatus(gp);
+	if (st == Gdead || st == Gidle)
+		return;
+	if (st == Grunning || st == Gsyscall)
+		rt_throw("a goroutine runs that was not scanned");
+	rt_scan_parked_stack(gp, mark_stack, w);
+	mark_g(w, gp);
+}
+
+void
+rt_gc_scan_before_run(struct g *gp)
+{
+	if (!claim(gp))
+		return;
+	scan_claimed(rt_gcwork(rt_getp()), gp);
+	release(gp);
+}
+
+void
+rt_gc_g_born(struct g *gp)
+{
+	if (rt_load(&rt_gc_epoch) == 0 || claim(gp))
+		release(gp);
+}
+
+bool
+rt_roots_left(void)
+{
+	return rt_load(&cursor) != NULL;
+}
+
+bool
+rt_roots_scan_some(struct gcwork *w)
+{
+	enum { BATCH = 32 };
+	struct g *batch[BATCH];
+	int n = 0;
+	if (!rt_roots_left())
+		return false;
+	rt_lock(&cursorlock);
+	struct g *gp = rt_load(&cursor);
+	for (; gp && n < BATCH; gp = gp->alllink) {
+		__builtin_prefetch(gp->alllink);
+		batch[n++] = gp;
+	}
+	rt_store(&cursor, gp);
+	rt_unlock(&cursorlock);
+	for (int i = 0; i < n; i++) {
+		// One that another is scanning counts as scanned: it will be before its goroutine runs, and
+		// the world cannot stop before.
+		uint32_t is = rt_load(&batch[i]->gcscan);
+		if (is >> 1 == rt_load(&rt_gc_epoch) || !claim(batch[i]))
+			continue;
+		scan_claimed(w, batch[i]);
+		release(batch[i]);
+	}
+	return true;
+}
+
+// ---- t0 ----
+
+void
+rt_roots_each_range(void (*fn)(const char *what, uintptr_t lo, uintptr_t hi, void *arg), void *arg)
+{
+	for (size_t i = 0; i < segments.n; i++)
+		fn("global", segments.v[i].lo, segments.v[i].hi, arg);
 	// The world is stopped: whoever holds a lock of the runtime is at depth > 0 and would not be.
-	for (size_t i = 0; i < user_roots.n; i++) {
-		rt_mark_root_range(w, user_roots.v[i].lo, user_roots.v[i].hi);
-		globals += user_roots.v[i].hi - user_roots.v[i].lo;
+	for (size_t i = 0; i < user_roots.n; i++)
+		fn("root", user_roots.v[i].lo, user_roots.v[i].hi, arg);
+}
+
+static void
+mark_global(const char *what, uintptr_t lo, uintptr_t hi, void *arg)
+{
+	(void)what;
+	rt_mark_root_range(arg, lo, hi);
+	rt_gc.cur.global_bytes += hi - lo;
+}
+
+// Not static: the stress test of hazard 2 turns it off to see objects get lost.
+bool rt_gc_shade_registers = true;
+
+// The word at p, if p may be the slot of a store in memory that t0 does not read whole. Struct stores of
+// gort_set_value write up to RT_SET_WORDS words behind it.
+static void
+mark_slot(struct gcwork *w, uintptr_t p)
+{
+	uintptr_t lo, hi;
+	if (p - rt_heap.base < rt_load(&rt_heap.grown)) {
+		hi = rt_heap.base + rt_load(&rt_heap.grown);
+	} else if (!rt_stack_bounds(p, &lo, &hi)) {
+		return;
 	}
-	struct marking m = {.w = w};
-	rt_for_each_stack(mark_stack, &m);
-	rt_for_each_g(mark_g, &m);
+	uintptr_t end = rt_min(p + GORT_SET_WORDS_ * sizeof(void *), hi);
+	if (p % sizeof(void *) == 0)
+		rt_mark_root_range(w, p, end);
+}
+
+static void
+mark_stored_slots(struct gcwork *w, const struct m *mp)
+{
+	uintptr_t regs[RT_UC_REGS];
+	if (!mp->stop_uc || !rt_gc_shade_registers)
+		return;
+	rt_uc_regs(mp->stop_uc, regs);
+	for (unsigned i = 0; i < RT_UC_REGS; i++)
+		mark_slot(w, regs[i]);
+}
+
+static void
+mark_running(struct gcwork *w, struct g *gp)
+{
+	rt_scan_stack(gp, mark_stack, w);
+	mark_g(w, gp);
+	rt_store(&gp->gcscan, scanned_value());
+	// What it starts may never run as this g: its arguments move to a larger stack.
+	if (gp->newg) {
+		rt_scan_stack(gp->newg, mark_stack, w);
+		rt_store(&gp->newg->gcscan, scanned_value());
+	}
+}
+
+void
+rt_roots_t0(struct gcwork *w)
+{
+	epochs = epochs % (1u << 30) + 1;
+	rt_store(&rt_gc_epoch, epochs);
+	rt_store(&rt_gc.cur.stack_bytes, 0);
+	rt_gc.cur.global_bytes = 0;
+	rt_roots_each_range(mark_global, w);
+	for (struct m *mp = rt_load_acquire(&allm); mp; mp = mp->alllink) {
+		if (mp->curg)
+			mark_running(w, mp->curg);
+		mark_stored_slots(w, mp);
+	}
+	if (rt_gstatus(rt_main_g) != Gdead && rt_load(&rt_main_g->gcscan) != scanned_value())
+		mark_running(w, rt_main_g);
 	for (int32_t i = 0; i < nallp; i++)
 		mark_p(w, allp[i]);
 	rt_pool_cleanup();
 	rt_pool_for_each_range(mark_pool_range, w);
-	*stack_bytes = m.stack_bytes;
-	*global_bytes = globals;
+	rt_store(&cursor, rt_load_acquire(&allgs));
 }
 
 // ---- public ----

@@ -111,6 +111,8 @@ rt_sweep_span(struct mspan *s, bool keep)
 		rt_store(&s->mark[k], 0);
 		rt_store(&s->scan[k], 0);
 	}
+	if (!s->divmul)
+		rt_store(&s->scan[1], 0); // large: the oblet cursor
 	uint32_t nfreed = s->alloccount - live;
 	if (nfreed)
 		count_freed(s, nfreed);

@@ -5,6 +5,8 @@
 #include <gort/atomic.h>
 #include <gort/base.h>
 #include <gort/chan.h>
+#include <gort/context.h>
+#include <gort/errgroup.h>
 #include <gort/file.h>
 #include <gort/iface.h>
 #include <gort/map.h>

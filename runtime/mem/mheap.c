@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "debug/throw.h"
+#include "gc/gc.h"
 #include "mem/mcache.h"
 #include "os/os.h"
 
@@ -97,10 +98,15 @@ init_bits(struct mspan *s, struct pageinfo *pi)
 		s->scan = (_Atomic uint64_t *)(rt_heap.scantab + at);
 	}
 	memset(s->alloc, 0, s->nwords * sizeof(uint64_t));
+	// While marking runs everything new is black, also to a stale pointer that meets the span before
+	// it is in use. Nobody else writes its bits yet.
+	uint64_t bits = rt_gc_marking() ? ~0ull : 0;
 	for (unsigned i = 0; i < s->nwords; i++) {
-		rt_store(&s->mark[i], 0); // nobody else knows this span yet
-		rt_store(&s->scan[i], 0);
+		rt_store(&s->mark[i], bits);
+		rt_store(&s->scan[i], bits);
 	}
+	if (!s->divmul)
+		rt_store(&s->scan[1], 0); // large: the oblet cursor
 }
 
 static void

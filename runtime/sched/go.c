@@ -13,7 +13,7 @@
 #include "debug/env.h"
 #include "debug/hooks.h"
 #include "debug/throw.h"
-#include "gc/barrier.h"
+#include "gc/gc.h"
 #include "mem/malloc.h"
 #include "os/os.h"
 #include "sched/sanitize.h"
@@ -26,6 +26,8 @@
 void rt_go_capture(const struct gort_go_regs *regs, uintptr_t pc);
 void rt_goroutine_begin(void);
 _Noreturn void rt_goroutine_end(void);
+
+struct g *rt_main_g;
 
 static uint64_t
 nextgoid(struct p *pp)
@@ -54,6 +56,7 @@ init_g(struct g *gp, struct p *pp, const struct g *parent, uintptr_t pc)
 	gp->gcassistbytes = 0;
 	gp->runnable_since = 0;
 	rt_store(&gp->preempt, false);
+	rt_gc_g_born(gp);
 	rt_casgstatus(gp, Gdead, Gwaiting);
 }
 
@@ -109,7 +112,7 @@ gort_go_start_(void (*fn)(void), size_t stack_bytes)
 	struct g *gp = mp->curg->newg;
 	mp->curg->newg = NULL;
 	if (!fn)
-		rt_panic("go of nil func value");
+		rt_fatal("go of nil func value");
 	if (stack_bytes > rt_stack_slot - RT_STACK_GUARD - 1024)
 		gp = move_to_big(mp->p, gp, stack_bytes);
 	rt_gobuf_set_fn(&gp->sched, (void *)fn);
@@ -239,6 +242,7 @@ start_main(struct program *prog)
 	rt_gobuf_init_call(&gp->sched, gp->stack.hi, rt_gomain, prog);
 	init_g(gp, pp, NULL, 0);
 	gp->is_main = true;
+	rt_main_g = gp;
 	make_runnable(pp, gp, (void *)prog->app);
 }
 

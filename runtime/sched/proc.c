@@ -28,7 +28,7 @@
 #include "debug/env.h"
 #include "debug/hooks.h"
 #include "debug/throw.h"
-#include "gc/barrier.h"
+#include "gc/gc.h"
 #include "mem/malloc.h"
 #include "os/os.h"
 #include "sched/netpoll.h"
@@ -457,6 +457,7 @@ newm(struct p *pp, bool spinning)
 	mp->schedlink = mfailed;
 	mfailed = mp;
 	nmfailed++;
+	rt_runqdrain_locked(pp); // nobody takes from the queue of an idle P
 	rt_pidleput_locked(pp);
 	rt_unlock(&sched.lock);
 	return false;
@@ -471,9 +472,11 @@ rt_startm(struct p *pp, bool spinning)
 	if (!pp)
 		pp = rt_pidleget_locked();
 	if (!pp) {
-		rt_unlock(&sched.lock);
+		// Before the unlock: a P that becomes idle after it must not find this spinner, which
+		// will never look, or work made then wakes nobody (tests/models/idle.pml).
 		if (spinning)
 			atomic_fetch_sub(&sched.nmspinning, 1);
+		rt_unlock(&sched.lock);
 		return;
 	}
 	struct m *mp = sched.midle;
@@ -851,6 +854,29 @@ leave_dying(struct m *mp)
 	rt_m_park_forever();
 }
 
+static void
+resetspinning(struct m *mp)
+{
+	mp->spinning = false;
+	rt_store(&sched.futile, 0);
+	rt_store(&sched.wakeafter, 0);
+	if (atomic_fetch_sub(&sched.nmspinning, 1) <= 0)
+		rt_throw("resetspinning: negative nmspinning");
+	rt_wakep(); // maybe there is more
+}
+
+// Marks for the collector if it wants this P. Afterwards the queues may have changed.
+static bool
+gc_work(struct m *mp, bool idle)
+{
+	if (!rt_gc_marking() || !rt_gc_wants(mp->p, idle))
+		return false;
+	if (mp->spinning)
+		resetspinning(mp);
+	rt_gc_work(mp->p, idle);
+	return true;
+}
+
 static struct g *
 findrunnable(struct m *mp, bool *inherit)
 {
@@ -862,6 +888,10 @@ findrunnable(struct m *mp, bool *inherit)
 		struct p *pp = mp->p;
 		int64_t now = 0;
 		rt_timers_run(pp, &now);
+		if (rt_unlikely(rt_load(&rt_gc.timer_due)))
+			rt_gc_timer_cycle();
+		if (gc_work(mp, false))
+			continue;
 		struct g *gp;
 		if (pp->schedtick % 61 == 0 && (gp = globrunq_take(pp, 1))) {
 			*inherit = false;
@@ -876,20 +906,11 @@ findrunnable(struct m *mp, bool *inherit)
 			return gp;
 		if (gomaxprocs > 1 && spin_allowed(mp) && (gp = stealwork(mp, pp, &now)))
 			return gp;
+		if (gc_work(mp, true))
+			continue;
 		if (!rt_load(&sched.gcwaiting))
 			release_and_sleep(mp);
 	}
-}
-
-static void
-resetspinning(struct m *mp)
-{
-	mp->spinning = false;
-	rt_store(&sched.futile, 0);
-	rt_store(&sched.wakeafter, 0);
-	if (atomic_fetch_sub(&sched.nmspinning, 1) <= 0)
-		rt_throw("resetspinning: negative nmspinning");
-	rt_wakep(); // maybe there is more
 }
 
 // ---- running ----
@@ -897,6 +918,8 @@ resetspinning(struct m *mp)
 RT_INLINE void
 start_running(struct m *mp, struct g *gp)
 {
+	if (rt_unlikely(rt_load(&rt_gc_epoch) != 0))
+		rt_gc_scan_before_run(gp);
 	rt_casgstatus(gp, Grunnable, Grunning);
 	rt_store(&gp->m, mp);
 	gp->waitsince = 0;

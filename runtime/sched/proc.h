@@ -111,7 +111,8 @@ struct g {
 	struct g *alllink;       // next in allgs; never unlinked
 	struct hchan *waitchan;  // what it waits on, for the collector's leak detection; may be NULL
 	_Atomic uint32_t selectdone; // a select has been won: 1
-	uint32_t gcscan;         // collector: cycle in which the stack was scanned last
+	_Atomic uint32_t gcscan; // collector: whether the stack is scanned (gc/roots.c)
+	uint32_t gcassistepoch;  // collector: the marking that gcassistbytes belongs to
 	int64_t gcassistbytes;   // collector: allocation credit
 	int64_t runnable_since;  // scheduler latency sampling; 0 when not sampled
 	struct rt_timer sleeptimer; // gort_sleep
@@ -203,7 +204,8 @@ struct p {
 	uint32_t nzombies;           // entries that will not fire
 	_Atomic int64_t timer0when;  // timers[0].when; 0: none. Read without the lock.
 
-	void *gcw;                  // collector: this P's work buffers
+	void *gcw;                  // collector: this P's marking state
+	int64_t gcfractional;       // ... and ns its fractional worker has had in this cycle
 	void *pool;                 // sync.Pool's private storage
 } RT_HOT_LINE;
 
@@ -259,6 +261,7 @@ extern _Atomic int32_t nallp __asm__("rt_nallp"), gomaxprocs __asm__("rt_gomaxpr
 extern _Atomic(struct m *) allm __asm__("rt_allm"); // push-only list
 extern _Atomic(struct g *) allgs __asm__("rt_allgs"); // push-only list through alllink; includes dead ones
 extern struct m m0 __asm__("rt_m0");
+extern struct g *rt_main_g; // goroutine 1
 extern _Atomic bool rt_started;  // gort_run has set up the runtime
 
 // ---- what other parts of the runtime call; all at depth > 0 ----
@@ -325,6 +328,13 @@ void rt_for_each_g(void (*fn)(struct g *gp, void *arg), void *arg);
 // with callee-saved registers; signal frames; the scheduling stacks of Ms that were inside the runtime.
 // Ranges are 8-byte aligned. The caller runs on g0; its own frames are not included.
 void rt_for_each_stack(void (*scan)(struct g *gp, uintptr_t lo, uintptr_t hi, void *arg), void *arg);
+
+// The same for one goroutine: any, with the world stopped; or one that is parked and kept from running.
+void rt_scan_stack(struct g *gp, void (*scan)(struct g *gp, uintptr_t lo, uintptr_t hi, void *arg),
+		   void *arg);
+void rt_scan_parked_stack(struct g *gp,
+			  void (*scan)(struct g *gp, uintptr_t lo, uintptr_t hi, void *arg),
+			  void *arg);
 
 // P-local work: acquires nothing; valid until the next park.
 RT_INLINE struct p *

@@ -155,6 +155,13 @@ rt_leave_slow(void)
 			return; // the outermost way out will do it
 		rt_tls_set_depth(1);
 		struct m *mp = rt_getm();
+		if (rt_unlikely(mp->detached)) {
+			// By a signal between the way out's last instruction and here, at depth 0.
+			rt_call_saving(&mp->curg->sched, take_p_again, mp);
+			mp = rt_getm(); // may be another M now
+			if (!mp->foreign)
+				rt_tls_set_depth(1);
+		}
 		if (rt_load(&sched.gcwaiting))
 			rt_stop_here(NULL);
 		yield_if_asked(mp);
@@ -416,6 +423,22 @@ scan_g(struct g *gp, void *arg)
 		scan_range(sc, gp, (uintptr_t)&gp->m->sysregs, (uintptr_t)(&gp->m->sysregs + 1));
 	if ((st != Grunning || !gp->m) && gp->sched.sp)
 		scan_range(sc, gp, gp->sched.sp, gp->stack.hi);
+}
+
+void
+rt_scan_stack(struct g *gp, void (*scan)(struct g *gp, uintptr_t lo, uintptr_t hi, void *arg), void *arg)
+{
+	struct scanner sc = {.scan = scan, .arg = arg, .self = rt_getm()};
+	scan_g(gp, &sc);
+}
+
+void
+rt_scan_parked_stack(struct g *gp,
+		     void (*scan)(struct g *gp, uintptr_t lo, uintptr_t hi, void *arg), void *arg)
+{
+	struct scanner sc = {.scan = scan, .arg = arg};
+	if (gp->sched.sp)
+		scan_range(&sc, gp, gp->sched.sp, gp->stack.hi);
 }
 
 void

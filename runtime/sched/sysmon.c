@@ -12,6 +12,7 @@
 
 #include "base/print.h"
 #include "debug/env.h"
+#include "gc/gc.h"
 #include "mem/malloc.h"
 #include "os/os.h"
 #include "sched/netpoll.h"
@@ -25,6 +26,7 @@
 #define POLL_NS 10000000   // the network is looked at as often as this
 #define RECHECK_NS 1000000000
 #define MAX_WATCHED 1024
+#define GC_PERIOD_NS (120 * (int64_t)1000000000)
 
 static struct {
 	uint32_t schedtick, syscalltick;
@@ -37,7 +39,7 @@ static bool
 others_wait(struct p *pp)
 {
 	return !rt_runqempty(pp) || rt_load(&sched.runqsize) > 0 ||
-	       rt_load(&pp->timer0when) != 0;
+	       rt_load(&pp->timer0when) != 0 || rt_gc_marking(); // a worker may want the P
 }
 
 // First a request that its next call into the runtime honours; if it makes none, the M's signal handler
@@ -113,6 +115,15 @@ retake(int64_t now)
 	return n;
 }
 
+// A cycle when the last one ended two minutes ago. Go: forcegcperiod.
+static void
+collect_now_and_then(int64_t now)
+{
+	int64_t last = rt_gc_last_end_ns();
+	if (now - (last ? last : sched.start_ns) > GC_PERIOD_NS && !rt_load(&rt_gc.timer_due))
+		rt_gc_forced_by_timer();
+}
+
 // When every P is busy nobody may come by the network for long.
 static void
 poll_network(int64_t now)
@@ -176,6 +187,7 @@ sysmon(void *arg)
 		int64_t now = rt_nanotime();
 		if (rt_debug.schedtrace > 0)
 			rt_schedtrace(now);
+		collect_now_and_then(now);
 		poll_network(now);
 		if (retake(now) > 0) {
 			idle = 0;

@@ -26,8 +26,8 @@ static enum op_kind
 random_kind(struct rng *r, int g)
 {
 	static const uint8_t weights[OP_KINDS] = {
-		[OP_SEND] = 26,	    [OP_RECV] = 26,  [OP_TRY_SEND] = 9, [OP_TRY_RECV] = 9,
-		[OP_CLOSE] = 6,	    [OP_SELECT] = 18, [OP_AWAIT] = 6,
+		[OP_SEND] = 26, [OP_RECV] = 26,	  [OP_TRY_SEND] = 9, [OP_TRY_RECV] = 9,
+		[OP_CLOSE] = 6, [OP_SELECT] = 18, [OP_AWAIT] = 6,
 	};
 	uint32_t at = rng_below(r, g > 0 ? 100 : 94); // nobody comes before goroutine 0
 	for (int k = 0;; at -= weights[k++])
@@ -73,6 +73,8 @@ generate(struct program *p, uint64_t seed)
 
 // ---- by hand ----
 
+// clang-format off
+
 #define SEND(c, v) {.kind = OP_SEND, .chan = (c), .value = (v)}
 #define RECV(c) {.kind = OP_RECV, .chan = (c)}
 #define TRY_SEND(c, v) {.kind = OP_TRY_SEND, .chan = (c), .value = (v)}
@@ -85,10 +87,26 @@ generate(struct program *p, uint64_t seed)
 #define SELECT_DEFAULT(n, ...)                                                                     \
 	{.kind = OP_SELECT, .ncases = (n), .dflt = true, .cases = {__VA_ARGS__}}
 
+// clang-format on
+
 static const struct {
 	const char *name;
 	struct program p;
 } by_hand[] = {
+	{"values leave in the order in which they came",
+	 {.ng = 2,
+	  .nchans = 1,
+	  .cap = {2},
+	  .nops = {3, 3},
+	  .ops = {{SEND(0, 1), SEND(0, 2), SEND(0, 3)}, {RECV(0), RECV(0), RECV(0)}}}},
+	{"what is in a closed channel stays",
+	 {.ng = 1,
+	  .nchans = 1,
+	  .cap = {2},
+	  .nops = {4},
+	  .ops = {{SEND(0, 1), CLOSE(0), RECV(0), RECV(0)}}}},
+	{"nil blocks",
+	 {.ng = 2, .nchans = 1, .nops = {1, 1}, .ops = {{RECV(NIL_CHAN)}, {SEND(NIL_CHAN, 1)}}}},
 	{"two that send first and look then: one of them sees the other",
 	 {.ng = 2,
 	  .nchans = 2,

@@ -301,7 +301,8 @@ one_of_a_kind(const struct op *op, unsigned mask)
 }
 
 static bool
-enqueue_cases(struct explorer *x, const struct state *from, int g, const struct op *op, unsigned mask)
+enqueue_cases(struct explorer *x, const struct state *from, int g, const struct op *op,
+	      unsigned mask)
 {
 	struct state s = *from;
 	for (int i = 0; i < op->ncases; i++) {
@@ -391,8 +392,10 @@ step(struct explorer *x, const struct state *from, int g)
 		can = can_send(x, &s, op->chan);
 		if (!can && op->kind == OP_SEND)
 			return block_on(x, &s, g, PLAIN, true, op->chan);
-		return sent(x, &s, g, !can || do_send(x, &s, op->chan, op->value),
-			    op->kind == OP_SEND ? 0 : can ? TRY_DONE : TRY_BLOCKED);
+		if (!can)
+			return sent(x, &s, g, true, TRY_BLOCKED);
+		return sent(x, &s, g, do_send(x, &s, op->chan, op->value),
+			    op->kind == OP_SEND ? 0 : TRY_DONE);
 	case OP_RECV:
 		if (!can_recv(x, &s, op->chan))
 			return block_on(x, &s, g, PLAIN, false, op->chan);

@@ -8,12 +8,12 @@
 // outcomes that happen.
 enum rule {
 	RULE_NONE,
-	RULE_BUFFER_LIFO,   // the newest value leaves the buffer first
-	RULE_WAITERS_LIFO,  // who came last is served first
-	RULE_CLOSE_DRAINS,  // close throws the buffer away
+	RULE_BUFFER_LIFO,  // the newest value leaves the buffer first
+	RULE_WAITERS_LIFO, // who came last is served first
+	RULE_CLOSE_DRAINS, // close throws the buffer away
 	RULE_CLOSE_WAKES_NOBODY,
 	RULE_SEND_CLOSED_DROPS, // sending on a closed channel does nothing
-	RULE_SELECT_FIRST,  // select takes the first case that is ready
+	RULE_SELECT_FIRST,	// select takes the first case that is ready
 	RULE_CAP_PLUS_ONE,
 	RULE_NIL_IS_CLOSED, // receiving from a nil channel returns
 	RULES

@@ -29,10 +29,10 @@
 
 enum {
 	MAX_STATES = 60000,
-	RUNS = 300, // of a random program, or
-	MS = 20,    // if that is sooner
+	RUNS = 300,	   // of a random program, or
+	MS = 20,	   // if that is sooner
 	LITMUS_SHARE = 40, // percent of the time go to those by hand
-	MAX_DEATHS = 8, // of the child, for one random program
+	MAX_DEATHS = 8,	   // of the child, for one random program
 	HANG_SECONDS = 20, // for runs that should take milliseconds
 	START_TICKS = 1500,
 };
@@ -48,7 +48,7 @@ static struct shared {
 	long runs;
 	bool bad;
 	uint8_t seen[4096]; // by index of the allowed outcome
-} *shared;
+} * shared;
 
 static struct {
 	const struct program *p;
@@ -72,14 +72,14 @@ now_ms(void)
 
 static struct run {
 	gort_chan *c[MAX_CHANS];
-	struct g *g[MAX_G];	    // valid after ready[i]
+	struct g *g[MAX_G]; // valid after ready[i]
 	atomic_bool ready[MAX_G];
-	atomic_bool gone[MAX_G];    // ended, or about to block for ever on nil channels
+	atomic_bool gone[MAX_G];	    // ended, or about to block for ever on nil channels
 	uint32_t delay[MAX_G][MAX_OPS + 1]; // before each operation
-	bool together;		    // wait for each other before the first operation
-	int patience;		    // in rounds: long enough for another P to steal somebody, or not
+	bool together;			    // wait for each other before the first operation
+	int patience; // in rounds: long enough for another P to steal somebody, or not
 	_Alignas(64) atomic_int arrived;
-	_Atomic uint64_t start;	    // cputicks
+	_Atomic uint64_t start; // cputicks
 	gort_waitgroup wg;
 } run;
 
@@ -454,7 +454,8 @@ struct options {
 };
 
 static bool
-check_program(const struct program *p, const struct options *opt, uint64_t seed, struct limits limits)
+check_program(const struct program *p, const struct options *opt, uint64_t seed,
+	      struct limits limits)
 {
 	struct model *m = model_explore(p, opt->broken, MAX_STATES);
 	if (!m) {
@@ -486,7 +487,8 @@ check_litmus(const struct options *opt)
 			printf("%s\n", name);
 		struct limits limits = {.runs = LONG_MAX,
 					.deaths = LONG_MAX,
-					.end_ms = now_ms() + opt->ms * LITMUS_SHARE / 100 / (2 * n)};
+					.end_ms =
+						now_ms() + opt->ms * LITMUS_SHARE / 100 / (2 * n)};
 		if (!check_program(&p, opt, opt->seed + (uint64_t)i, limits)) {
 			printf("  (%s)\n", name);
 			return false;
@@ -559,18 +561,21 @@ main(int argc, char **argv)
 {
 	struct options opt = parse(argc, argv);
 	printf("seed %llu\n", (unsigned long long)opt.seed);
-	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
 	child_stderr = tmpfile();
 	if (shared == MAP_FAILED || !child_stderr) {
 		perror("random");
 		return 1;
 	}
 	bool good = (opt.one || check_litmus(&opt)) && check_random(&opt);
-	printf("%ld programs, %ld runs (%ld deadlocks, %ld panics), %ld of %ld allowed outcomes seen; %ld programs too large\n",
+	printf("%ld programs, %ld runs (%ld deadlocks, %ld panics), %ld of %ld allowed outcomes "
+	       "seen; %ld programs too large\n",
 	       total.programs, total.runs, total.deadlocks, total.panics, total.seen, total.allowed,
 	       total.too_large);
 	if (opt.broken != RULE_NONE) {
-		printf(good ? "FAILED: the wrong rule went unnoticed\n" : "as it should, with %s wrong\n",
+		printf(good ? "FAILED: the wrong rule went unnoticed\n"
+			    : "as it should, with %s wrong\n",
 		       rule_names[opt.broken]);
 		return good;
 	}

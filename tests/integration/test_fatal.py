@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Programming errors: Go's message first, then a traceback that names the culprit, status 2."""
+import os
 import re
+import tempfile
+import time
 
 import check
 
@@ -55,6 +58,29 @@ class Fatal(check.TestCase):
         block = self.block_of(self.crash('send_on_closed'), 'send_on_closed')
         self.assertRegex(block, r'(?m)^send_on_closed\(.*\)\n\t\S*fatal(\.c:\d+)? \+0x[0-9a-f]+$')
         self.assertRegex(block, r'(?m)^app\(.*\)\n\t')
+
+    def test_files_and_lines(self):
+        block = self.block_of(self.crash('send_on_closed'), 'send_on_closed')
+        self.assertRegex(block, r'(?m)^send_on_closed\(\.\.\.\)\n\t\S+/fatal\.c:\d+ \+0x[0-9a-f]+$')
+        r = self.crash('panic_in_goroutine')
+        self.assertRegex(r.err, r'(?m)^created by panic_in_goroutine in goroutine 1\n\t\S+/fatal\.c:\d+ \+0x[0-9a-f]+$')
+
+    def test_without_the_symbolizer(self):
+        """It is missing, broken, too slow, or unwanted: names and the module's path instead, soon enough."""
+        with tempfile.TemporaryDirectory() as d:
+            helpers = {}
+            for name, script in (('broken', 'exit 1'), ('slow', 'exec sleep 20'), ('chatty', 'exec yes')):
+                helpers[name] = os.path.join(d, name)
+                with open(helpers[name], 'w') as f:
+                    f.write('#!/bin/sh\n%s\n' % script)
+                os.chmod(helpers[name], 0o755)
+            for env in ({'GORT_SYMBOLIZE': 'none'}, {'GORT_SYMBOLIZER': '/nonexistent'},
+                        *({'GORT_SYMBOLIZER': h} for h in helpers.values())):
+                with self.subTest(env=env):
+                    start = time.time()
+                    block = self.block_of(self.crash('send_on_closed', **env), 'send_on_closed')
+                    self.assertLess(time.time() - start, 10)
+                    self.assertRegex(block, r'(?m)^send_on_closed\(\.\.\.\)\n\t\S*/fatal \+0x[0-9a-f]+$')
 
     def test_stack_overflow(self):
         r = self.crash('overflow')

@@ -232,8 +232,10 @@ class Profiles(check.TestCase):
     def test_answers_while_everything_is_stuck(self):
         with Target('spin', GORT_MAXPROCS='2') as t:
             start = time.time()
-            text = t.get('/debug/pprof/goroutine?debug=2').body.decode()
-            self.assertLess(time.time() - start, 5)
+            text = ''
+            while text.count('\ngoroutine ') < 8 and time.time() - start < 10:  # it may be starting them still
+                text = t.get('/debug/pprof/goroutine?debug=2').body.decode()
+            self.assertLess(time.time() - start, 10)
             self.assertEqual(len(re.findall(r'^goroutine \d+ \[', text, re.M)), 9)
             self.assertRegex(text, r'goroutine \d+ \[(?:chan receive|runnable)\]:\nwaiter\(\.\.\.\)\n\t\S+/target\.c:\d+ \+0x')
             self.assertGreaterEqual(len(re.findall(r'^spin\(', text, re.M)), 4)

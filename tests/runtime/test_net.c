@@ -414,13 +414,13 @@ GORT_TEST(net_deadline, set_while_waiting_takes_effect)
 	gort_go(read_for, a, &took, -ETIMEDOUT);
 	gort_sleep(5 * MS);
 	gort_conn_set_read_deadline(a, gort_nanotime() + 10 * GORT_SECOND);
-	gort_conn_set_read_deadline(a, gort_nanotime() + 10 * MS); // earlier
-	gort_conn_set_read_deadline(a, gort_nanotime() + 30 * MS); // later
-	gort_sleep(20 * MS);
+	gort_conn_set_read_deadline(a, gort_nanotime() + 100 * MS); // earlier
+	gort_conn_set_read_deadline(a, gort_nanotime() + 400 * MS); // later
+	gort_sleep(200 * MS);
 	CHECK_EQ(took, 0);
 	while (took == 0)
 		gort_sleep(MS);
-	CHECK(took >= 35 * MS && took < 5 * GORT_SECOND);
+	CHECK(took >= 400 * MS && took < 5 * GORT_SECOND);
 	gort_conn_set_read_deadline(a, 0);
 	took = 0;
 	gort_go(read_for, a, &took, -ETIMEDOUT);
@@ -428,12 +428,12 @@ GORT_TEST(net_deadline, set_while_waiting_takes_effect)
 	gort_conn_set_read_deadline(a, 1); // the past: now
 	while (took == 0)
 		gort_sleep(MS);
-	gort_conn_set_read_deadline(a, gort_nanotime() + 10 * MS);
+	gort_conn_set_read_deadline(a, gort_nanotime() + 200 * MS);
 	took = 0;
 	gort_go(read_for, a, &took, 1);
 	gort_sleep(2 * MS);
 	gort_conn_set_read_deadline(a, 0); // cleared: waits on
-	gort_sleep(20 * MS);
+	gort_sleep(250 * MS);
 	CHECK_EQ(took, 0);
 	CHECK_EQ(gort_net_write(b, "x", 1), 1);
 	while (took == 0)

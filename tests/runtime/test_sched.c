@@ -156,7 +156,7 @@ GORT_DEATH_TEST(deadlock, a_main_that_waits_for_ever_is_one,
 	gort_goexit();
 }
 
-GORT_DEATH_TEST(go, nil_function_panics, "panic: go of nil func value")
+GORT_DEATH_TEST(go, nil_function_is_fatal, "fatal error: go of nil func value")
 {
 	void (*volatile none)(void) = NULL;
 	gort_go(none);

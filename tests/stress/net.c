@@ -122,20 +122,21 @@ struct pair {
 	bool unix_socket;
 };
 
+static unsigned char bytes[256 * 300]; // 0, 1, ..., 255, 0, ...; filled before anybody looks
+
 static bool
 is_end(ssize_t r)
 {
 	return r == 0 || r == -EBADF || r == -EPIPE || r == -ECONNRESET;
 }
 
+static unsigned char bytes[256 * 300]; // 0 1 ... 255 0 1 ...; filled before the first goroutine starts
+
 static void
 writer(struct pair *p, uint64_t id)
 {
 	struct rng r = rng_for(id);
-	static unsigned char bytes[256 * 300];
 	size_t at = 0;
-	for (int i = 0; i < (int)sizeof bytes; i++)
-		bytes[i] = (unsigned char)i;
 	for (;;) {
 		size_t n = 1 + rng_below(&r, rng_below(&r, 10) ? 300 : 60000);
 		ssize_t w = gort_net_write(p->a, bytes + at % 256, n);
@@ -158,7 +159,8 @@ reader(struct pair *p, uint64_t id)
 	size_t at = 0;
 	for (;;) {
 		if (rng_below(&r, 8) == 0)
-			gort_conn_set_read_deadline(p->b, gort_nanotime() + rng_below(&r, 200) * US);
+			gort_conn_set_read_deadline(p->b,
+						    gort_nanotime() + rng_below(&r, 200) * US);
 		ssize_t n = gort_net_read(p->b, buf, 1 + rng_below(&r, sizeof buf));
 		if (n == -ETIMEDOUT) {
 			gort_conn_set_read_deadline(p->b, 0);
@@ -246,6 +248,8 @@ static void
 disturbed_connections(void)
 {
 	gort_waitgroup wg = {0};
+	for (int i = 0; i < (int)sizeof bytes; i++)
+		bytes[i] = (unsigned char)i;
 	gort_waitgroup_add(&wg, PAIRS);
 	for (int i = 0; i < PAIRS; i++)
 		gort_go(pair_of_lives, i, &wg);
@@ -257,6 +261,8 @@ static int
 app(int argc, char **argv)
 {
 	stress_begin(argc, argv);
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (unsigned char)i;
 	many_connections();
 	stress_end = gort_nanotime() + rt_max(stress_end - gort_nanotime(), 500 * MS);
 	disturbed_connections();

@@ -51,6 +51,8 @@ raw_sleeper(void)
 {
 	while (!atomic_load(&stop)) {
 		usleep(500);
+		if (RT_TSAN)
+			gort_gosched();
 		atomic_fetch_add(&call_count, 1);
 	}
 }
@@ -106,7 +108,7 @@ app(int argc, char **argv)
 	gort_go(loop);
 	gort_go(caller);
 	gort_go(raw_sleeper);
-	while (stress_time_left() && nstops < MAX_STOPS) {
+	while ((stress_time_left() || nstops == 0) && nstops < MAX_STOPS) {
 		gort_sleep(200 * GORT_MICROSECOND);
 		rt_enter();
 		rt_systemstack(stop_once, NULL);

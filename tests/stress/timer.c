@@ -110,7 +110,8 @@ receive(struct account *a, struct rng *r)
 		break;
 	}
 	now = gort_nanotime();
-	STRESS_CHECK(!got || (v > 0 && v <= now), "due %lld, now %lld", (long long)v, (long long)now);
+	STRESS_CHECK(!got || (v > 0 && v <= now), "due %lld, now %lld", (long long)v,
+		     (long long)now);
 	atomic_fetch_add(&a->ends, got);
 }
 
@@ -159,10 +160,11 @@ set_stop_reset(void)
 	gort_sleep(50 * MS); // goroutines that had been started
 	long sets = 0;
 	for (int i = 0; i < TIMERS; i++) {
-		STRESS_CHECK(funcs[i].sets == funcs[i].ends, "function timer %d: %ld sets, %ld ends", i,
-			     (long)funcs[i].sets, (long)funcs[i].ends);
-		STRESS_CHECK(chans[i].sets == chans[i].ends, "channel timer %d: %ld sets, %ld ends", i,
-			     (long)chans[i].sets, (long)chans[i].ends);
+		STRESS_CHECK(funcs[i].sets == funcs[i].ends,
+			     "function timer %d: %ld sets, %ld ends", i, (long)funcs[i].sets,
+			     (long)funcs[i].ends);
+		STRESS_CHECK(chans[i].sets == chans[i].ends, "channel timer %d: %ld sets, %ld ends",
+			     i, (long)chans[i].sets, (long)chans[i].ends);
 		sets += funcs[i].sets + chans[i].sets;
 	}
 	printf("%ld timers set\n", sets);
@@ -203,9 +205,9 @@ app(int argc, char **argv)
 	stress_begin(argc, argv);
 	many_sleepers();
 	no_stale_values();
-	stress_end = gort_nanotime() + (stress_end - gort_nanotime() > 500 * MS
-						? stress_end - gort_nanotime()
-						: 500 * MS);
+	stress_end =
+		gort_nanotime() +
+		(stress_end - gort_nanotime() > 500 * MS ? stress_end - gort_nanotime() : 500 * MS);
 	set_stop_reset();
 	printf("ok\n");
 	return 0;

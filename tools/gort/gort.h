@@ -6,8 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-int cmd_run(int argc, char **argv);
+int cmd_diff(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_flame(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 
 // "gort: ..." on stderr.
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -12,6 +12,9 @@ static const struct command {
 } commands[] = {
 	{ "run", cmd_run, "run a program under the profilers" },
 	{ "doctor", cmd_doctor, "say what stands in the way of profiling a program" },
+	{ "top", cmd_top, "list the functions of a profile, the largest first" },
+	{ "diff", cmd_diff, "list what one profile has more and less of than another" },
+	{ "flame", cmd_flame, "draw a profile as a flame graph, one HTML page" },
 };
 
 void

@@ -117,24 +117,45 @@ object_close(struct object *o)
 	free(o);
 }
 
-bool
-object_vaddr(const struct object *o, uint64_t off, uint64_t *vaddr)
+size_t
+object_segments(const struct object *o, struct segment seg[MAX_SEGMENTS])
 {
-	size_t n;
+	size_t n, k = 0;
 	if (elf_getphdrnum(o->elf, &n) != 0)
-		return false;
-	for (size_t i = 0; i < n; i++) {
+		return 0;
+	for (size_t i = 0; i < n && k < MAX_SEGMENTS; i++) {
 		GElf_Phdr ph;
 		if (!gelf_getphdr(o->elf, (int)i, &ph) || ph.p_type != PT_LOAD || !(ph.p_flags & PF_X))
 			continue;
 		// Mappings are whole pages: the first may begin before the segment does.
 		uint64_t pad = ph.p_vaddr & 4095;
-		if (off >= ph.p_offset - pad && off < ph.p_offset + ph.p_filesz) {
-			*vaddr = off - ph.p_offset + ph.p_vaddr;
+		seg[k++] = (struct segment){ ph.p_offset - pad, ph.p_filesz + pad, ph.p_vaddr - pad };
+	}
+	return k;
+}
+
+bool
+segments_vaddr(const struct segment *seg, size_t n, uint64_t off, uint64_t *vaddr)
+{
+	for (size_t i = 0; i < n; i++)
+		if (off - seg[i].off < seg[i].len) {
+			*vaddr = off - seg[i].off + seg[i].vaddr;
 			return true;
 		}
-	}
 	return false;
+}
+
+bool
+object_vaddr(const struct object *o, uint64_t off, uint64_t *vaddr)
+{
+	struct segment seg[MAX_SEGMENTS];
+	return segments_vaddr(seg, object_segments(o, seg), off, vaddr);
+}
+
+bool
+object_has_debug_info(const struct object *o)
+{
+	return o->dw != NULL;
 }
 
 // ---- names ----
@@ -155,13 +176,49 @@ find_demangler(void)
 	return fn;
 }
 
-// Rust's older scheme ends names in ::h and 16 hex digits; they say nothing.
+// Rust's older scheme: a C++ name that ends in ::h and 16 hex digits, which say nothing, and in which
+// what C++ cannot spell is written $LT$ or $u7b$, and :: as two dots.
+static char
+rust_escape(const char *s, size_t n)
+{
+	static const struct {
+		const char *code;
+		char c;
+	} named[] = { { "LT", '<' }, { "GT", '>' }, { "LP", '(' }, { "RP", ')' }, { "C", ',' },
+		      { "SP", '@' }, { "BP", '*' }, { "RF", '&' } };
+	for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++)
+		if (strlen(named[i].code) == n && strncmp(named[i].code, s, n) == 0)
+			return named[i].c;
+	char *end;
+	unsigned long v = n >= 2 && s[0] == 'u' ? strtoul(s + 1, &end, 16) : 0;
+	return v >= 0x20 && v < 0x7f && end == s + n ? (char)v : 0;
+}
+
 static void
-strip_rust_hash(char *s)
+readable_rust(char *s)
 {
 	size_t n = strlen(s);
-	if (n > 19 && strncmp(s + n - 19, "::h", 3) == 0 && strspn(s + n - 16, "0123456789abcdef") == 16)
-		s[n - 19] = 0;
+	if (n <= 19 || strncmp(s + n - 19, "::h", 3) != 0 || strspn(s + n - 16, "0123456789abcdef") != 16)
+		return;
+	s[n - 19] = 0;
+	char *to = s;
+	for (const char *p = s; *p;) {
+		const char *end = *p == '$' ? strchr(p + 1, '$') : NULL;
+		char c = end ? rust_escape(p + 1, (size_t)(end - p - 1)) : 0;
+		if (c) {
+			*to++ = c;
+			p = end + 1;
+		} else if (p[0] == '.' && p[1] == '.') {
+			*to++ = ':';
+			*to++ = ':';
+			p += 2;
+		} else if (p[0] == '_' && p[1] == '$' && (p == s || p[-1] == ':')) {
+			p++; // only there because a name may not begin with $
+		} else {
+			*to++ = *p++;
+		}
+	}
+	*to = 0;
 }
 
 static const char *
@@ -174,7 +231,7 @@ readable(struct object *o, const char *name)
 	char *s = fn ? fn(name, NULL, NULL, &status) : NULL;
 	if (status != 0 || !s)
 		return name;
-	strip_rust_hash(s);
+	readable_rust(s);
 	const char *kept = keep(o, s);
 	free(s);
 	return kept;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "source.h"
 #include "symbolize.h"
 #include "text/frames.h"
 
@@ -117,7 +118,7 @@ by_vaddr(const void *a, const void *b)
 }
 
 static void
-resolve_wanted(struct resolver *r, struct object *o, struct want *w, size_t n, struct object_info *info)
+resolve_wanted(struct resolver *r, struct source *o, struct want *w, size_t n, struct object_info *info)
 {
 	struct place *places = must(calloc(n, sizeof(*places)));
 	size_t k = 0;
@@ -125,7 +126,7 @@ resolve_wanted(struct resolver *r, struct object *o, struct want *w, size_t n, s
 	for (size_t i = 0; i < n; i++)
 		if (k == 0 || places[k - 1].vaddr != w[i].vaddr)
 			places[k++].vaddr = w[i].vaddr;
-	object_symbolize(o, places, k, info);
+	source_symbolize(o, places, k, info);
 	k = 0;
 	for (size_t i = 0; i < n; i++) {
 		if (places[k].vaddr != w[i].vaddr)
@@ -158,17 +159,17 @@ resolve_mapping(struct resolver *r, pprof_mapping *m)
 	if (n == 0) { // nothing is missing: readers need not look for the file
 		m->has_functions = m->has_filenames = m->has_line_numbers = m->has_inline_frames = true;
 	} else if (!m->has_functions && readable_file(path)) {
-		struct object *o = object_open(path, profile_string(p, m->build_id), &info);
+		struct source *o = source_open(path, profile_string(p, m->build_id), &info);
 		size_t k = 0;
 		for (size_t i = 0; o && i < n; i++) {
 			uint64_t off = w[i].loc->address - m->memory_start + m->file_offset;
 			w[k].loc = w[i].loc;
-			k += object_vaddr(o, off, &w[k].vaddr);
+			k += source_vaddr(o, off, &w[k].vaddr);
 		}
 		if (k)
 			resolve_wanted(r, o, w, k, &info);
 		if (o)
-			object_close(o);
+			source_close(o);
 		m->has_functions = info.functions;
 		m->has_filenames = m->has_line_numbers = info.lines;
 		m->has_inline_frames = info.functions; // none is missing

@@ -28,6 +28,13 @@ struct object_info {
 	char problem[256]; // why not, for the profile's comments; "" when all is well
 };
 
+// An executable segment of an object.
+struct segment {
+	uint64_t off, len, vaddr;
+};
+#define MAX_SEGMENTS 8
+bool segments_vaddr(const struct segment *seg, size_t n, uint64_t off, uint64_t *vaddr);
+
 struct object;
 
 // Opens the file and its separate debug file (build id, .gnu_debuglink; never over the network).
@@ -38,6 +45,8 @@ void object_close(struct object *o);
 
 // The file address of offset off, if an executable segment holds it.
 bool object_vaddr(const struct object *o, uint64_t off, uint64_t *vaddr);
+size_t object_segments(const struct object *o, struct segment seg[MAX_SEGMENTS]);
+bool object_has_debug_info(const struct object *o);
 
 // Fills the frames of places, which must be sorted by vaddr and distinct. One sweep over the
 // compilation units that hold any of them.

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "profile_io.h"
+#include "source.h"
 #include "symbolize.h"
 #include "text/frames.h"
 #include "text_io.h"
@@ -15,7 +16,7 @@ struct mapping {
 	bool gone;
 	char build_id[130];
 	const char *path;
-	struct object *o;
+	struct source *o;
 	struct place *places; // sorted, distinct
 	size_t nplaces;
 	uint64_t *pcs; // of places
@@ -139,7 +140,7 @@ open_mapping(struct mapping *m)
 {
 	struct object_info info;
 	if (m->path[0] == '/' && !m->o)
-		m->o = object_open(m->path, m->build_id, &info);
+		m->o = source_open(m->path, m->build_id, &info);
 }
 
 // pcs ascending and in one mapping are ascending file addresses.
@@ -159,7 +160,7 @@ symbolize(struct text *t)
 		if (!m)
 			continue;
 		open_mapping(m);
-		if (!m->o || !object_vaddr(m->o, t->pcs[i] - m->lo + m->off, &vaddr))
+		if (!m->o || !source_vaddr(m->o, t->pcs[i] - m->lo + m->off, &vaddr))
 			continue;
 		if (!m->places) {
 			m->places = must(calloc(n - i, sizeof(*m->places)));
@@ -171,7 +172,7 @@ symbolize(struct text *t)
 	for (size_t i = 0; i < t->nmaps; i++) {
 		struct object_info info = { 0 };
 		if (t->maps[i].nplaces)
-			object_symbolize(t->maps[i].o, t->maps[i].places, t->maps[i].nplaces, &info);
+			source_symbolize(t->maps[i].o, t->maps[i].places, t->maps[i].nplaces, &info);
 	}
 }
 

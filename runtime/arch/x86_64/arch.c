@@ -92,6 +92,16 @@ rt_uc_callee_saved(const void *uc, uintptr_t saved[8])
 		saved[i] = (uintptr_t)((const ucontext_t *)uc)->uc_mcontext.gregs[regs[i]];
 }
 
+void
+rt_uc_regs(const void *uc, uintptr_t *regs)
+{
+	static const int gpr[RT_UC_REGS] = {REG_RAX, REG_RBX, REG_RCX, REG_RDX, REG_RSI,
+					    REG_RDI, REG_RBP, REG_R8,  REG_R9,  REG_R10,
+					    REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+	for (unsigned i = 0; i < RT_UC_REGS; i++)
+		regs[i] = (uintptr_t)((const ucontext_t *)uc)->uc_mcontext.gregs[gpr[i]];
+}
+
 // The kernel puts the extended state (x87, SSE, AVX) above the ucontext; its size stands in the
 // software-reserved bytes of the legacy area (magic FP_XSTATE_MAGIC1).
 void

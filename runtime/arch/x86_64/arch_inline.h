@@ -4,6 +4,8 @@
 
 #include "base/base.h"
 
+#define RT_UC_REGS 15 // what rt_uc_regs gives: all but rsp and rip
+
 RT_INLINE void
 rt_cpu_relax(void)
 {
@@ -111,3 +113,44 @@ rt_getsp(void)
 			      : "r"((off)), "r"(p), "ri"((int32_t)(old)), "ri"((int32_t)(new))     \
 			      : "rax", "cc", "memory"                                              \
 			      : failed)
+
+// 16 bytes at once. Every CPU with AVX loads 16 aligned bytes as one (Intel and AMD say so); for others
+// there is the compare-and-swap, which needs the memory to be writable.
+RT_INLINE void
+rt_load16(const void *p, uint64_t v[2], bool avx)
+{
+	if (rt_likely(avx)) {
+		typedef long long v2 __attribute__((vector_size(16)));
+		v2 x;
+		__asm__ volatile("movdqa %1, %0" : "=x"(x) : "m"(*(const v2 *)p) : "memory");
+		v[0] = (uint64_t)x[0];
+		v[1] = (uint64_t)x[1];
+		return;
+	}
+	v[0] = v[1] = 0;
+	__asm__ volatile("lock cmpxchg16b (%2)"
+			 : "+a"(v[0]), "+d"(v[1])
+			 : "r"(p), "b"(0ull), "c"(0ull)
+			 : "cc", "memory");
+}
+
+// *p = {new0, new1} if it is {old0, old1}; else goes to the label failed. Goes to the label stopped
+// instead of either when *flag is not zero: test and change are one statement that has p in a register.
+#define RT_CAS16_UNLESS(flag, p, old0, old1, new0, new1, stopped, failed)                          \
+	do {                                                                                       \
+		uint64_t rt_lo_ = (old0), rt_hi_ = (old1);                                         \
+		__asm__ volatile goto("cmpl $0, %2\n\tjne %l[" #stopped "]\n\t"                      \
+				      "lock cmpxchg16b (%3)\n\t"                                   \
+				      "jne %l[" #failed "]"                                        \
+				      : "+a"(rt_lo_), "+d"(rt_hi_)                                 \
+				      : "m"(*(flag)), "r"(p), "b"((uint64_t)(new0)),               \
+					"c"((uint64_t)(new1))                                      \
+				      : "cc", "memory"                                             \
+				      : stopped, failed);                                          \
+	} while (0)
+
+RT_INLINE bool
+rt_cpu_has_avx(void)
+{
+	return __builtin_cpu_supports("avx");
+}

@@ -190,6 +190,8 @@ GORT_API void *gort_map_get_string_(gort_map *m, const char *str, ptrdiff_t len,
 GORT_API void *gort_map_put_string_(gort_map *m, const char *str, ptrdiff_t len, uint32_t shape);
 GORT_API void *gort_map_put32_(gort_map *m, uint32_t k, uint32_t shape);
 GORT_API void *gort_map_put64_(gort_map *m, uint64_t k, uint32_t shape);
+GORT_API bool gort_map_delete32_(gort_map *m, uint32_t k);
+GORT_API bool gort_map_delete64_(gort_map *m, uint64_t k);
 
 static inline __attribute__((always_inline)) void *
 gort_map_get_inline_(gort_map *map, const void *key, size_t keysize, size_t elemsize, uint32_t shape,
@@ -226,6 +228,22 @@ gort_map_put_inline_(gort_map *m, const void *key, size_t keysize, size_t elemsi
 		return gort_map_put32_(m, k, shape);
 	}
 	return gort_map_put_(m, key, keysize, elemsize);
+}
+
+static inline __attribute__((always_inline)) bool
+gort_map_delete_inline_(gort_map *m, const void *key, size_t keysize, int keyclass)
+{
+	if (keyclass == GORT_KEY_64) {
+		uint64_t k;
+		__builtin_memcpy(&k, key, 8);
+		return gort_map_delete64_(m, k);
+	}
+	if (keyclass == GORT_KEY_32) {
+		uint32_t k;
+		__builtin_memcpy(&k, key, 4);
+		return gort_map_delete32_(m, k);
+	}
+	return gort_map_delete_(m, key, keysize);
 }
 
 #ifndef __cplusplus
@@ -314,7 +332,7 @@ enum { GORT_EQUAL_BOOL, GORT_EQUAL_INT };
 #define gort_map_delete(K, m, k)                                                                   \
 	({                                                                                         \
 		__typeof__(K) gort_k_ = (k);                                                       \
-		gort_map_delete_((m), &gort_k_, sizeof(K));                                        \
+		gort_map_delete_inline_((m), &gort_k_, sizeof(K), gort_key_class_(K));             \
 	})
 
 // GORT_KEY(T, field, ...): at file scope, after the struct T: keys of type T are equal when these

@@ -163,6 +163,46 @@ marking:
 #endif
 }
 
+// The same for structs of two to GORT_SET_WORDS_ words: true when the store is done, false when it is the
+// runtime's to do. The slot's address stays in its register until the last word is stored.
+#define GORT_SET_WORDS_ 4
+static inline __attribute__((always_inline, unused)) bool
+gort_set_words_(void *slot, const void *value, size_t n)
+{
+#ifndef GORT_SET_BY_CALL_
+	if (n == 8) {
+		void *v;
+		__builtin_memcpy(&v, value, 8);
+		gort_set_(slot, v);
+		return true;
+	}
+	if (n == 16) {
+		__asm__ goto("cmpl $0, %0\n\tjne %l[marking]\n\t"
+			     "movups (%2), %%xmm0\n\tmovups %%xmm0, (%1)"
+			     :
+			     : "m"(gort_write_barrier_on), "r"(slot), "r"(value)
+			     : "cc", "memory", "xmm0"
+			     : marking);
+		return true;
+	}
+	if (n == 24 || n == 32) {
+		__asm__ goto("cmpl $0, %0\n\tjne %l[marking]\n\t"
+			     "movups (%2), %%xmm0\n\tmovups -16(%2,%3), %%xmm1\n\t"
+			     "movups %%xmm0, (%1)\n\tmovups %%xmm1, -16(%1,%3)"
+			     :
+			     : "m"(gort_write_barrier_on), "r"(slot), "r"(value), "r"(n)
+			     : "cc", "memory", "xmm0", "xmm1"
+			     : marking);
+		return true;
+	}
+marking:
+#endif
+	(void)slot;
+	(void)value;
+	(void)n;
+	return false;
+}
+
 #ifndef __cplusplus
 // gort_set(&obj->field, value): *place = value, for a pointer field of a collected object. value is
 // evaluated before the place. Needed wherever a collected pointer in a collected object may be
@@ -182,10 +222,8 @@ marking:
 	do {                                                                                       \
 		__typeof__(T) gort_v_ = (value);                                                   \
 		__typeof__(T) *gort_p_ = (place);                                                  \
-		if (__builtin_expect(gort_write_barrier_on != 0, 0))                               \
+		if (!gort_set_words_(gort_p_, &gort_v_, sizeof gort_v_))                           \
 			gort_copy_objects_(gort_type_of(T), gort_p_, &gort_v_, 1);                 \
-		else                                                                               \
-			*gort_p_ = gort_v_;                                                        \
 	} while (0)
 
 // Copies n T from src to dst, which may overlap: the memmove for collected memory. n < 0 copies

@@ -83,6 +83,9 @@ gort_subslice3_(gort_slice s, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t max, size_t 
 		__asm__ volatile("" : : "r"(gort_old_) : "memory");                                \
 	})
 
+// *s as an argument. Field by field, or clang passes s's own memory and keeps a local slice there.
+#define gort_slice_value_(s) ((gort_slice){(s)->array, (s)->len, (s)->cap})
+
 // Arithmetic types hold no collected pointer: what overwrites one needs no barrier. A constant.
 #define gort_plain_(T)                                                                             \
 	(gort_kind_of_(T) == GORT_KIND_INT || gort_kind_of_(T) == GORT_KIND_FLOAT ||               \
@@ -120,8 +123,9 @@ gort_subslice3_(gort_slice s, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t max, size_t 
 			/* A copy, so that the values above may stay in registers. */              \
 			__typeof__(T) gort_w_[sizeof(gort_v_) / (sizeof(T) + !sizeof(T))];         \
 			memcpy(gort_w_, gort_v_, sizeof(gort_v_));                                 \
-			gort_store_slice_(gort_s_,                                                 \
-					  gort_append_(gort_type_of(T), *gort_s_, gort_w_, gort_n_)); \
+			gort_store_slice_(gort_s_, gort_append_(gort_type_of(T),                   \
+								gort_slice_value_(gort_s_),        \
+								gort_w_, gort_n_));                \
 		}                                                                                  \
 		(void)0;                                                                           \
 	})
@@ -132,8 +136,9 @@ gort_subslice3_(gort_slice s, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t max, size_t 
 	({                                                                                         \
 		gort_slice gort_m_ = (more);                                                       \
 		gort_slice *gort_s_ = (s);                                                         \
-		gort_store_slice_(gort_s_, gort_append_(gort_type_of(T), *gort_s_, gort_m_.array,  \
-							gort_m_.len));                             \
+		gort_store_slice_(gort_s_,                                                         \
+				  gort_append_(gort_type_of(T), gort_slice_value_(gort_s_),        \
+					       gort_m_.array, gort_m_.len));                       \
 		(void)0;                                                                           \
 	})
 

@@ -18,6 +18,7 @@
 #pragma once
 
 #include <gort/base.h>
+#include <gort/iface.h>
 #include <gort/sched.h>
 
 GORT_BEGIN_DECLS
@@ -309,6 +310,70 @@ GORT_API void *gort_pool_get(gort_pool *p);
 
 // gort_pool_put adds x; NULL is ignored. x must not be used any more. Go: (*Pool).Put.
 GORT_API void gort_pool_put(gort_pool *p, void *x);
+
+// ---- Map ----
+
+// A map from any to any that many goroutines may use at once, meant for two cases: keys that are written
+// once and read many times (caches that only grow), and goroutines that work on disjoint sets of keys.
+// Elsewhere a gort_map with a lock, or a sharded map (gort/shardedmap.h), is mostly better.
+//
+// Two tables share their entries. `read` is never changed, only replaced, so loads, and stores to keys
+// that it has, take no lock. `dirty`, if there is one, has all keys, also those stored since; it is used
+// under mu. Once as many loads missed in read as dirty has keys, dirty becomes read.
+//
+// Loads see the latest store that happened before them; each operation takes effect at one moment between
+// its call and its return. Keys are compared as gort_any_equal does; keys of a type that has no equality
+// panic with "runtime error: hash of unhashable type T". The map must lie where the collector looks (on a
+// goroutine's stack, in collected memory, a global variable, or a root); it must not be copied.
+// Go: sync.Map.
+typedef struct gort_sync_map {
+	gort_mutex mu;
+	void *read;	  // what loads look at first
+	void *dirty;	  // under mu
+	ptrdiff_t misses; // loads that had to look into dirty since it was made; under mu
+} gort_sync_map;
+
+// gort_sync_map_load tells whether m has key, and if so stores what it maps to in *value (NULL: not
+// wanted). Otherwise *value is nil. Go: Load.
+GORT_API bool gort_sync_map_load(gort_sync_map *m, gort_any key, gort_any *value);
+
+// gort_sync_map_store makes key map to value. Go: Store.
+GORT_API void gort_sync_map_store(gort_sync_map *m, gort_any key, gort_any value);
+
+// gort_sync_map_load_or_store stores value if key is absent. Returns whether it was present; *actual is
+// what key maps to now. Go: LoadOrStore.
+GORT_API bool gort_sync_map_load_or_store(gort_sync_map *m, gort_any key, gort_any value,
+					  gort_any *actual);
+
+// gort_sync_map_load_and_delete removes key, and tells as gort_sync_map_load what was there.
+// Go: LoadAndDelete.
+GORT_API bool gort_sync_map_load_and_delete(gort_sync_map *m, gort_any key, gort_any *value);
+
+// gort_sync_map_delete removes key. Go: Delete.
+GORT_API void gort_sync_map_delete(gort_sync_map *m, gort_any key);
+
+// gort_sync_map_swap makes key map to value, and tells as gort_sync_map_load what was there before.
+// Go: Swap.
+GORT_API bool gort_sync_map_swap(gort_sync_map *m, gort_any key, gort_any value, gort_any *previous);
+
+// gort_sync_map_compare_and_swap makes key map to new_value if it maps to old, and tells whether it did.
+// Panics when old's type has no equality and key maps to one of that type. Go: CompareAndSwap.
+GORT_API bool gort_sync_map_compare_and_swap(gort_sync_map *m, gort_any key, gort_any old,
+					     gort_any new_value);
+
+// gort_sync_map_compare_and_delete removes key if it maps to old, and tells whether it did. Panics like
+// the one above. Go: CompareAndDelete.
+GORT_API bool gort_sync_map_compare_and_delete(gort_sync_map *m, gort_any key, gort_any old);
+
+// gort_sync_map_range calls fn(key, value, arg) for each key, in no particular order, until fn returns
+// false. No key comes twice. What is stored or deleted meanwhile, by fn or by others, may or may not be
+// seen; the calls do not stand for one moment. fn may use m. Takes time in proportion to the keys even if
+// fn ends it early. Go: Range.
+GORT_API void gort_sync_map_range(gort_sync_map *m,
+				  bool (*fn)(gort_any key, gort_any value, void *arg), void *arg);
+
+// gort_sync_map_clear removes all keys. Go: Clear.
+GORT_API void gort_sync_map_clear(gort_sync_map *m);
 
 GORT_END_DECLS
 
