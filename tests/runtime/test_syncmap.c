@@ -282,6 +282,8 @@ use_items(int64_t id, gort_waitgroup *wg)
 			if (i % 7 == round % 7)
 				gort_sync_map_delete(&m, k);
 		}
+		if (id == 0 && round % 50 == 25)
+			gort_gc(); // beside those that the allocations begin, of which there may be few
 	}
 	gort_waitgroup_done(wg);
 }
