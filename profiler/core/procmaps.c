@@ -2,8 +2,23 @@
 #include "core/procmaps.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "core/thread.h"
+
+int
+rtp_open_proc(const char *file)
+{
+	char path[64];
+	const struct rtp_region *r = rtp_remote ? rtp_main_peek() : NULL;
+	if (r)
+		snprintf(path, sizeof(path), "/proc/%d/%s", r->pid, file);
+	else
+		snprintf(path, sizeof(path), "/proc/self/%s", file);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
 
 static const char *
 hex(const char *p, uintptr_t *v)

@@ -87,6 +87,10 @@ struct rtp_address {
 // A socket that listens. Returns it, or a negative errno value; -EACCES: not loopback, and no token.
 int rtp_http_listen(const char *addr, bool have_token, struct rtp_address *got);
 
+// Starts a server. Returns its port, or a negative errno value that rtp_http_explain says more about.
+int rtp_http_serve(const char *addr, struct rtp_address *got);
+const char *rtp_http_explain(int err);
+
 // The constructor's part: GORT_HTTP.
 void rtp_http_start_from_env(void);
 void rtp_http_forked(void);

@@ -15,6 +15,7 @@
 #include <gort/mem.h>
 
 #include "core/rtlink.h"
+#include "core/procmaps.h"
 #include "core/thread.h"
 #include "http/http.h"
 #include "http/page.h"
@@ -119,7 +120,7 @@ static void
 json_cmdline(struct rtp_page *p)
 {
 	char buf[32768];
-	int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	int fd = rtp_open_proc("cmdline");
 	ssize_t n = fd >= 0 ? read(fd, buf, sizeof(buf) - 1) : 0;
 	if (fd >= 0)
 		close(fd);
@@ -232,15 +233,18 @@ process_metrics(struct rtp_page *p)
 	char stat[1024] = "";
 	struct rusage ru = { 0 };
 	struct rlimit rl = { 0 };
-	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	int fd = rtp_open_proc("stat");
 	ssize_t n = fd >= 0 ? read(fd, stat, sizeof(stat) - 1) : 0;
 	if (fd >= 0)
 		close(fd);
 	stat[rt_max(n, (ssize_t)0)] = 0;
 	getrusage(RUSAGE_SELF, &ru);
-	getrlimit(RLIMIT_NOFILE, &rl);
+	const struct rtp_region *r = rtp_main_peek();
+	prlimit(rtp_remote && r ? r->pid : 0, RLIMIT_NOFILE, NULL, &rl);
 	double cpu = (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
 		     (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
+	if (rtp_remote) // in ticks of the clock only
+		cpu = (stat_field(stat, 14) + stat_field(stat, 15)) / (double)sysconf(_SC_CLK_TCK);
 	sample(p, "process_cpu_seconds_total", "User and system CPU time.", "counter", cpu);
 	sample(p, "process_max_fds", "Descriptors that may be open.", "gauge", (double)rl.rlim_cur);
 	if (!*stat)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/procmaps.h"
 #include "core/thread.h"
 #include "http/http.h"
 #include "http/page.h"
@@ -168,7 +169,7 @@ rtp_page_cmdline(int fd)
 {
 	struct rtp_page p = { .fd = fd };
 	char buf[4096];
-	int in = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	int in = rtp_open_proc("cmdline");
 	bool pending = false;
 	for (ssize_t n; in >= 0 && (n = read(in, buf, sizeof(buf))) > 0;)
 		for (ssize_t i = 0; i < n; i++) {

@@ -279,8 +279,8 @@ start(struct rtp_server *s, int fd, const char *token)
 	return rtp_spawn("gort-pprof", serve, s) ? 0 : -EAGAIN;
 }
 
-static int
-serve_at(const char *addr, struct rtp_address *got)
+int
+rtp_http_serve(const char *addr, struct rtp_address *got)
 {
 	const char *token = getenv("GORT_HTTP_TOKEN");
 	if (token && (!*token || strlen(token) >= sizeof(servers[0].token)))
@@ -305,11 +305,11 @@ GORT_API int
 gort_pprof_serve(const char *addr)
 {
 	struct rtp_address got;
-	return addr ? serve_at(addr, &got) : -EINVAL;
+	return addr ? rtp_http_serve(addr, &got) : -EINVAL;
 }
 
-static const char *
-explain(int err)
+const char *
+rtp_http_explain(int err)
 {
 	switch (err) {
 	case -EINVAL:
@@ -334,11 +334,11 @@ rtp_http_start_from_env(void)
 	int n;
 	if (!addr || !*addr)
 		return;
-	int rc = serve_at(addr, &got);
+	int rc = rtp_http_serve(addr, &got);
 	if (rc >= 0)
 		n = snprintf(line, sizeof(line), "gort: profiles at http://%s/debug/pprof/\n", got.text);
 	else
-		n = snprintf(line, sizeof(line), "gort: GORT_HTTP=%s: %s\n", addr, explain(rc));
+		n = snprintf(line, sizeof(line), "gort: GORT_HTTP=%s: %s\n", addr, rtp_http_explain(rc));
 	if (write(2, line, (size_t)rt_min(n, (int)sizeof(line) - 1)) < 0)
 		return; // nowhere to say it
 }

@@ -20,6 +20,7 @@
 #include "base/rand.h"
 #include "core/math.h"
 #include "core/rtlink.h"
+#include "http/http.h"
 #include "preload/preload.h"
 #include "sources/capture.h"
 #include "sources/cpu.h"
@@ -269,6 +270,7 @@ child(void)
 	rtp_forked();
 	rtp_cpu_forked();
 	rtp_reader_forked();
+	rtp_http_forked();
 	cpu_on = false;
 	start(true);
 	rtp_busy--;
@@ -326,10 +328,19 @@ check_folder(void)
 {
 	if (preload_opt.out[0] && !preload_opt.parent[0] && access(preload_opt.out, W_OK | X_OK) != 0)
 		preload_notice("cannot write profiles to %s: %s", preload_opt.out, strerror(errno));
-	if (preload_opt.http[0])
-		preload_notice("http= is served by gort run: gort run -http %s -- PROGRAM", preload_opt.http);
 	if (preload_opt.heap && !preload_alloc_seen())
 		preload_notice("the program defines its own malloc: no heap profile");
+}
+
+static void
+serve(void)
+{
+	struct rtp_address got;
+	int rc = preload_opt.http[0] && rtp_main_peek() ? rtp_http_serve(preload_opt.http, &got) : 0;
+	if (rc > 0)
+		preload_notice("profiles at http://%s/debug/pprof/", got.text);
+	else if (rc < 0)
+		preload_notice("http=%s: %s", preload_opt.http, rtp_http_explain(rc));
 }
 
 __attribute__((constructor)) static void
@@ -348,6 +359,7 @@ init(void)
 		rtp_native = &native;
 		rtp_on_tick = tick;
 		wanted = start(false);
+		serve();
 		pthread_atfork(NULL, NULL, child);
 		atexit(at_exit);
 	} else {

@@ -66,10 +66,10 @@ pretend(int sig, const struct sigaction *act, struct sigaction *old)
 	struct sigaction before = seen;
 	if (act && a_handler(act)) {
 		give_up();
-		return false;
-	}
-	if (act)
+		real.sigaction(SIGPROF, act, NULL);
+	} else if (act) {
 		seen = *act;
+	}
 	if (old)
 		*old = before;
 	return true;

@@ -266,9 +266,9 @@ count_of(enum rtp_kind kind)
 	struct rtp_region *r = rtp_main();
 	if (kind == RTP_GOROUTINE)
 		return rt && rt->started() ? rt->num_goroutine() : -1;
-	if (kind == RTP_THREADCREATE)
+	if (kind == RTP_THREADCREATE && !rtp_native)
 		return rt && rt->started() ? rt->num_threads() : -1;
-	return rt && r ? (int64_t)rt_load(&r->nbuckets[kind]) : -1;
+	return (rt || rtp_native) && r ? (int64_t)rt_load(&r->nbuckets[kind]) : -1;
 }
 
 int

@@ -25,7 +25,9 @@
 //
 // Measured against (16-byte entries, 1e3 to 1e7 of them, EPYC of family 26): groups of 8 with their
 // control bytes beside them, and 7 slots with control bytes in 128 aligned bytes. Hits the same within
-// noise, misses 1.7 and 4 times slower at 1e6. Tables from 512 to 65536 slots: no difference.
+// noise, misses 1.7 and 4 times slower at 1e6. Tables from 512 to 65536 slots: no difference. An entry
+// at a slot of its group that follows from the hash, prefetched beside the control bytes: hits 4 % faster
+// at 1e7, the same at 1e6, 9 % slower at 1e3; misses 10 to 35 % slower.
 //
 // Go: internal/runtime/maps since 1.24. Differences: 16 slots a group, control bytes apart from slots,
 // directory entries that point at control bytes and slots without a table object between.
@@ -542,14 +544,43 @@ shapeelem(uint32_t shape)
 	return shape >> 8 & 0xff;
 }
 
-void *
-gort_map_get_string_(gort_map *map, const char *str, ptrdiff_t len, uint32_t shape)
+static RT_NOINLINE void *
+get_string_slow(gort_map *map, const char *str, ptrdiff_t len, uint32_t shape)
 {
 	const smap *m = (const smap *)map;
 	gort_string key = {str, len};
 	if (!hasshape(map, shape) || rt_load(&m->writing))
 		return gort_map_get_(map, &key, sizeof(key), shapeelem(shape));
 	return access_by(m->t, m, &key, GORT_KEY_STRING).elem;
+}
+
+// Keys of up to 16 bytes stay in a register all the way, and nothing is called.
+void *
+gort_map_get_string_(gort_map *map, const char *str, ptrdiff_t len, uint32_t shape)
+{
+	const smap *m = (const smap *)map;
+	if (rt_unlikely(!hasshape(map, shape) || rt_load(&m->writing)) || (size_t)len > 16 ||
+	    !rt_use_aeshash)
+		return get_string_slow(map, str, len, shape);
+	rt_arch_short key = rt_arch_load_short(str, (size_t)len);
+	uint64_t hash = rt_arch_aeshash_short(key, (size_t)len, m->seed, rt_hashkey);
+	const table *tab = tableof(m, hash);
+	size_t mask = m->groupmask, g = (hash >> 7) & mask, unitsize = m->t->unitsize;
+	for (size_t step = 1;; g = (g + step++) & mask) {
+		const unsigned char *group = tab->ctrl + g * GROUP;
+		unsigned match = gort_group_match_(group, (unsigned char)(FULL | hash));
+		for (; match; match &= match - 1) {
+			size_t i = g * GROUP + (size_t)__builtin_ctz(match);
+			char *slot = tab->slots + i * unitsize;
+			const gort_string *have = (const gort_string *)slot;
+			if (rt_likely(have->len == len &&
+				      rt_arch_short_equal(rt_arch_load_short(have->str, (size_t)len),
+							  key)))
+				return slot + m->t->elemoff; // shapes have no indirect values
+		}
+		if (rt_likely(gort_group_match_(group, EMPTY)))
+			return NULL;
+	}
 }
 
 void *
@@ -768,6 +799,10 @@ entergroup(struct gort_map_iter *it)
 	it->groupctrl = it->ctrl + g * GROUP;
 	it->groupslots = it->slots + g * GROUP * it->unitsize;
 	unsigned full = fullslots(it->groupctrl), r = it->rotate_;
+	// Of the group to come: the lines are asked for while this one is walked.
+	const char *next = it->groupslots + (size_t)GROUP * it->unitsize;
+	for (size_t at = 0; at < 4 * 64; at += 64)
+		__builtin_prefetch(next + at);
 	it->mask_ = (uint16_t)(full >> r | full << (GROUP - r));
 }
 

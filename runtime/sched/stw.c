@@ -155,6 +155,13 @@ rt_leave_slow(void)
 			return; // the outermost way out will do it
 		rt_tls_set_depth(1);
 		struct m *mp = rt_getm();
+		if (rt_unlikely(mp->detached)) {
+			// By a signal between the way out's last instruction and here, at depth 0.
+			rt_call_saving(&mp->curg->sched, take_p_again, mp);
+			mp = rt_getm(); // may be another M now
+			if (!mp->foreign)
+				rt_tls_set_depth(1);
+		}
 		if (rt_load(&sched.gcwaiting))
 			rt_stop_here(NULL);
 		yield_if_asked(mp);

@@ -211,7 +211,8 @@ struct worker {
 	struct op op[MAX_OPS / MAX_WORKERS];
 	int n, nops;
 	struct rng rng;
-	gort_waitgroup *start, *end;
+	gort_atomic_int32 *missing; // workers that have not started
+	gort_waitgroup *end;
 	gort_sync_map *m;
 	gort_chan *c;
 };
@@ -298,11 +299,14 @@ disturb(gort_sync_map *m, struct rng *rng)
 		}
 }
 
+// All start at the same moment, those that are on a CPU at least.
 static void
 meet(struct worker *w)
 {
-	gort_waitgroup_done(w->start);
-	gort_waitgroup_wait(w->start);
+	gort_atomic_int32_add(w->missing, -1);
+	for (int i = 1; gort_atomic_int32_load(w->missing) > 0; i++)
+		if (i % 100 == 0)
+			gort_gosched();
 }
 
 static void
@@ -327,11 +331,12 @@ collect(struct history *h, const struct worker *w, int nworkers)
 static void
 run(struct worker *w, int n, void (*fn)(struct worker *), struct rng *rng)
 {
-	gort_waitgroup *start = w->start, *end = w->end;
-	gort_waitgroup_add(start, n);
+	gort_atomic_int32 *missing = w->missing;
+	gort_waitgroup *end = w->end;
+	gort_atomic_int32_store(missing, n);
 	gort_waitgroup_add(end, n);
 	for (int i = 0; i < n; i++) {
-		w[i].start = start;
+		w[i].missing = missing;
 		w[i].end = end;
 		w[i].rng = rng_for(((uint64_t)rng_below(rng, 1u << 31) << 8) + (uint64_t)i);
 		gort_go(fn, &w[i]);
@@ -342,8 +347,9 @@ static void
 map_round(struct rng *rng)
 {
 	gort_sync_map m = {0};
-	gort_waitgroup start = {0}, ended = {0};
-	struct worker w[MAX_WORKERS] = {{.start = &start, .end = &ended}};
+	gort_atomic_int32 missing = {0};
+	gort_waitgroup ended = {0};
+	struct worker w[MAX_WORKERS] = {{.missing = &missing, .end = &ended}};
 	struct history h = {0};
 	int n = 2 + (int)rng_below(rng, MAX_WORKERS - 1), initial = 0;
 
@@ -422,8 +428,9 @@ player(struct worker *w)
 static void
 chan_round(struct rng *rng)
 {
-	gort_waitgroup start = {0}, ended = {0};
-	struct worker w[MAX_WORKERS] = {{.start = &start, .end = &ended}};
+	gort_atomic_int32 missing = {0};
+	gort_waitgroup ended = {0};
+	struct worker w[MAX_WORKERS] = {{.missing = &missing, .end = &ended}};
 	static gort_sync_map is_receiver;
 	struct history h = {.cap = 1 + (int)rng_below(rng, 3)};
 	gort_chan *c = gort_make_chan(int, h.cap);

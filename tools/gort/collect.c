@@ -264,7 +264,8 @@ finish(struct collection *c, struct proc *p)
 {
 	if (!p->written)
 		write_files(c, p);
-	rtp_region_free(p->r);
+	if (!c->keep)
+		rtp_region_free(p->r);
 	p->r = NULL;
 	if (p->pidfd >= 0)
 		close(p->pidfd);

@@ -20,6 +20,7 @@ struct collection {
 	const char *out; // folder of the files
 	int files;
 	bool quiet;
+	bool keep; // tables stay mapped: somebody else reads them, too
 };
 
 // Makes the socket. False: errno says why.

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -22,12 +23,14 @@
 #include "core/thread.h"
 #include "gort/collect.h"
 #include "gort/gort.h"
+#include "http/http.h"
+#include "sources/sources.h"
 
 struct run {
 	bool cpu, heap, block, mutex, threadcreate, quiet;
 	int hz;
 	double duration; // seconds; 0: until it ends
-	const char *out;
+	const char *out, *http;
 	struct exe exe;
 	char preload[PATH_MAX], out_path[PATH_MAX];
 	char *const *argv;
@@ -52,6 +55,8 @@ static const char help[] =
 	"  -threadcreate     where threads are created\n"
 	"  -rate HZ          CPU samples a second of CPU time; 100\n"
 	"  -duration D       write after D (30s, 5m, 1h) and profile no longer; the program goes on\n"
+	"  -http ADDR        serve /debug/pprof meanwhile: localhost:6060, or :6060 for the same; another\n"
+	"                    address needs a secret in GORT_HTTP_TOKEN\n"
 	"  -o DIR            folder of the files; made if missing. The current one\n"
 	"  -q                no report\n"
 	"\n"
@@ -86,7 +91,7 @@ parse_rate(const char *s, int *hz)
 	return end != s && !*end && v >= 1 && v <= 10000;
 }
 
-enum { OPT_CPU = 256, OPT_HEAP, OPT_BLOCK, OPT_MUTEX, OPT_THREADCREATE, OPT_RATE, OPT_DURATION, OPT_HELP };
+enum { OPT_CPU = 256, OPT_HEAP, OPT_BLOCK, OPT_MUTEX, OPT_THREADCREATE, OPT_RATE, OPT_DURATION, OPT_HTTP, OPT_HELP };
 
 static bool
 option(struct run *r, int opt)
@@ -112,6 +117,9 @@ option(struct run *r, int opt)
 			return true;
 		say("-duration %s: a time like 30s, 5m or 1h is needed", optarg);
 		return false;
+	case OPT_HTTP:
+		r->http = optarg;
+		return true;
 	case 'o':
 		r->out = optarg;
 		return true;
@@ -135,6 +143,7 @@ options(struct run *r, int argc, char **argv)
 		{ "threadcreate", no_argument, NULL, OPT_THREADCREATE },
 		{ "rate", required_argument, NULL, OPT_RATE },
 		{ "duration", required_argument, NULL, OPT_DURATION },
+		{ "http", required_argument, NULL, OPT_HTTP },
 		{ "help", no_argument, NULL, OPT_HELP },
 		{ 0 },
 	};
@@ -333,6 +342,23 @@ poll_timeout(const struct run *r)
 	return left <= 0 ? 0 : left > 1 ? 1000 : (int)(left * 1000) + 1;
 }
 
+// The pages are about the program itself, as what it is since it last called exec; if it only started
+// others (a shell), about the first of those.
+static void
+show_main_process(struct run *r)
+{
+	struct rtp_region *best = NULL;
+	for (int i = 0; i < r->c.n; i++) {
+		const struct proc *p = &r->c.proc[i];
+		if (!p->r || p->seen_end)
+			continue;
+		if (p->pid == r->child || !best)
+			best = p->r;
+	}
+	if (best && best != rtp_main_peek())
+		rtp_main_use(best);
+}
+
 static void
 wait_once(struct run *r)
 {
@@ -340,6 +366,8 @@ wait_once(struct run *r)
 	poll(p, 2, poll_timeout(r));
 	if (p[1].revents)
 		collect_accept(&r->c);
+	if (r->http)
+		show_main_process(r);
 	if (p[0].revents)
 		take_signal(r);
 	collect_ended(&r->c);
@@ -354,6 +382,23 @@ static double
 seconds(struct timeval t)
 {
 	return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+// A process that the program left behind may not have announced itself yet. Whether there are any is
+// known: they became our children.
+static void
+await_daemons(struct run *r)
+{
+	siginfo_t si;
+	int64_t until = collect_now() + 500000000;
+	while (collect_running(&r->c) == 0 && collect_now() < until) {
+		reap(r);
+		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) != 0)
+			return;
+		struct pollfd p = { r->c.listener, POLLIN, 0 };
+		if (poll(&p, 1, 20) == 1)
+			collect_accept(&r->c);
+	}
 }
 
 static void
@@ -425,6 +470,7 @@ run_program(struct run *r)
 		say("signalfd: %s", strerror(errno));
 		return 2;
 	}
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	r->start = collect_now();
 	// Not vfork: the child changes its environment.
 	r->child = fork();
@@ -436,6 +482,7 @@ run_program(struct run *r)
 	}
 	while (!r->over)
 		wait_once(r);
+	await_daemons(r);
 	collect_ended(&r->c);
 	int running = r->duration_over ? 0 : collect_running(&r->c);
 	if (!r->quiet)
@@ -445,6 +492,24 @@ run_program(struct run *r)
 	else
 		collect_free(&r->c);
 	return die_alike(r);
+}
+
+// Before the program starts: its port is then the address's, whatever the program listens on.
+static bool
+serve(struct run *r)
+{
+	static struct rtp_native native; // what the process records, in the eyes of the pages
+	struct rtp_address got;
+	native = (struct rtp_native){ 1, r->block || r->mutex, NULL };
+	rtp_native = &native;
+	r->c.keep = true;
+	rtp_main_use(rtp_region_new((size_t)64 << 20)); // until there is a process
+	int rc = rtp_http_serve(r->http, &got);
+	if (rc < 0)
+		say("-http %s %s", r->http, rtp_http_explain(rc));
+	else
+		say("profiles at http://%s/debug/pprof/", got.text);
+	return rc >= 0;
 }
 
 int
@@ -459,5 +524,7 @@ cmd_run(int argc, char **argv)
 	if (rc != 0)
 		return rc - 1;
 	rtp_remote = true; // whatever region this process holds is another's
+	if (r.http && !serve(&r))
+		return 2;
 	return run_program(&r);
 }

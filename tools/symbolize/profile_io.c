@@ -60,12 +60,13 @@ read_whole(int fd, size_t *len)
 	return (char *)b.p;
 }
 
-static bool
+// NULL, or what is wrong.
+static const char *
 gunzip(const uint8_t *data, size_t len, struct bytes *out)
 {
 	z_stream z = { .next_in = (uint8_t *)(uintptr_t)data, .avail_in = (uInt)len };
 	if (len > UINT32_MAX || inflateInit2(&z, 15 + 16) != Z_OK)
-		return false;
+		return "too large";
 	int rc = Z_OK;
 	while (rc == Z_OK && reserve(out, 1 << 16)) {
 		z.next_out = out->p + out->len;
@@ -77,7 +78,30 @@ gunzip(const uint8_t *data, size_t len, struct bytes *out)
 			break; // truncated
 	}
 	inflateEnd(&z);
-	return rc == Z_STREAM_END;
+	if (rc != Z_STREAM_END)
+		return "damaged gzip data";
+	return z.avail_in ? "more data after the profile's end" : NULL;
+}
+
+// Whether the message sets time_nanos twice, as two profiles one after the other do.
+static bool
+concatenated(const uint8_t *p, size_t len)
+{
+	int times = 0;
+	for (const uint8_t *end = p + len; p < end;) { // protobuf-c has read it: it is well formed
+		uint64_t v[2] = { 0 }; // tag; value or length
+		for (int i = 0; i < 2; i++) {
+			int shift = 0;
+			if (i == 1 && (v[0] & 7) != 0 && (v[0] & 7) != 2)
+				break;
+			for (uint8_t b = 0x80; b & 0x80 && p < end; shift += 7)
+				v[i] |= (uint64_t)((b = *p++) & 0x7f) << (shift < 64 ? shift : 63);
+		}
+		times += v[0] == (9 << 3);
+		size_t skip = (v[0] & 7) == 1 ? 8 : (v[0] & 7) == 2 ? v[1] : (v[0] & 7) == 5 ? 4 : 0;
+		p += skip < (size_t)(end - p) ? skip : (size_t)(end - p);
+	}
+	return times > 1;
 }
 
 // ---- checking ----
@@ -175,14 +199,14 @@ profile_parse(const uint8_t *data, size_t len, char *err, size_t n)
 		bad = "empty";
 	else if (len < 2 || data[0] != 0x1f || data[1] != 0x8b)
 		p = perftools__profiles__profile__unpack(NULL, len, data);
-	else if (!gunzip(data, len, &raw))
-		bad = "damaged gzip data";
-	else
+	else if (!(bad = gunzip(data, len, &raw)))
 		p = perftools__profiles__profile__unpack(NULL, raw.len, raw.p);
+	if (p && (raw.p ? concatenated(raw.p, raw.len) : concatenated(data, len)))
+		bad = "several profiles one after the other";
 	free(raw.p);
 	if (!p && !bad)
 		bad = "not a pprof profile";
-	else if (p)
+	else if (!bad)
 		bad = check(p);
 	if (!bad)
 		return p;

@@ -49,7 +49,7 @@ struct table {
 	size_t nrows, original, dropped;
 	int64_t sum;   // of all flat values
 	int64_t total; // what percentages are of
-	const char *unit;
+	const char *unit; // of all rows
 };
 
 // ---- edges ----
@@ -252,12 +252,15 @@ fill(struct table *t)
 
 // ---- printing ----
 
-// One unit for the whole table, in which the smallest value still shows.
+// One unit for the whole table, in which the smallest value still shows; NULL for an empty one, where
+// each value has its own.
 static const char *
 choose_unit(const struct table *t)
 {
 	const char *unit = t->s->columns[t->o->column].unit;
 	int64_t least = 0;
+	if (t->nrows == 0)
+		return NULL;
 	for (size_t i = 0; i < t->nrows; i++) {
 		const struct node *node = t->rows[i].node;
 		int64_t v = magnitude(node->flat ? node->flat : node->cum);

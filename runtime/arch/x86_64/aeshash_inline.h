@@ -66,9 +66,30 @@ rt_aes_start(size_t n, uint64_t seed, const uint64_t key[8])
 	return _mm_xor_si128(_mm_set_epi64x((long long)n, (long long)seed), rt_aes_load(key));
 }
 
+// Up to 16 bytes in a register: to hash them, and to compare them with others of the same length.
+typedef __m128i rt_arch_short;
+
+RT_INLINE rt_arch_short
+rt_arch_load_short(const void *p, size_t n)
+{
+	return rt_aes_load_short(p, n);
+}
+
+RT_INLINE bool
+rt_arch_short_equal(rt_arch_short a, rt_arch_short b)
+{
+	return _mm_movemask_epi8(_mm_cmpeq_epi8(a, b)) == 0xffff;
+}
+
+RT_INLINE uint64_t
+rt_arch_aeshash_short(rt_arch_short v, size_t n, uint64_t seed, const uint64_t key[8])
+{
+	__m128i x = _mm_xor_si128(v, rt_aes_start(n, seed, key));
+	return (uint64_t)_mm_cvtsi128_si64(rt_aes_rounds(x, rt_aes_load(key + 2)));
+}
+
 RT_INLINE uint64_t
 rt_arch_aeshash16(const void *p, size_t n, uint64_t seed, const uint64_t key[8])
 {
-	__m128i x = _mm_xor_si128(rt_aes_load_short(p, n), rt_aes_start(n, seed, key));
-	return (uint64_t)_mm_cvtsi128_si64(rt_aes_rounds(x, rt_aes_load(key + 2)));
+	return rt_arch_aeshash_short(rt_arch_load_short(p, n), n, seed, key);
 }

@@ -1,0 +1,3 @@
+module gort/conformance/sync
+
+go 1.22
