@@ -40,6 +40,8 @@ struct gc_times {
 	_Atomic uint64_t stack_bytes;             // scanned
 	uint64_t global_bytes;
 	int32_t maxprocs;
+	uint32_t number;  // this cycle's
+	double fraction;  // of the CPU time since start that the collector has taken
 	bool forced;
 };
 
