@@ -534,6 +534,8 @@ rt_schedule(void)
 		if (!inherit)
 			RT_BUMP(&mp->p->schedtick, 1);
 		RT_BUMP(&mp->p->straight, 1);
+		if (rt_unlikely(rt_load(&mp->p->slow) & SLOW_WALK))
+			rt_walk_note_run(gp);
 		start_running(mp, gp);
 		rt_fiber_switch(mp->g0, gp);
 	}

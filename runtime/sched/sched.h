@@ -5,7 +5,10 @@
 #include "sched/proc.h"
 
 // Bits of p->slow.
-enum { SLOW_STOP = 1, SLOW_PREEMPT = 2, SLOW_RETIRE = 4, SLOW_TRACE = 8, SLOW_FORKED = 16 };
+enum { SLOW_STOP = 1, SLOW_PREEMPT = 2, SLOW_RETIRE = 4, SLOW_TRACE = 8, SLOW_FORKED = 16, SLOW_WALK = 32 };
+
+// debug/hooks.c: gp is about to run while a walk over goroutines is on.
+void rt_walk_note_run(struct g *gp);
 
 // ---- runq.c ----
 // next: gp takes the runnext slot and the former one moves to the tail of the queue. Reports whether
