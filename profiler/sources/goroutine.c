@@ -54,6 +54,9 @@ add_start(uintptr_t startpc, uint64_t entry_lo, uint64_t entry_hi, uintptr_t *pc
 struct snapshot {
 	struct rtp_region *r;
 	bool each; // one record a goroutine, not one bucket a stack
+	int64_t credit; // wall profile: ns for each; 0 none
+	const char *state; // of the credit before, and its label set for goroutines without labels
+	const struct rtp_labels *state_set;
 	int64_t now;
 	// Of the goroutine captured last.
 	struct rt_goroutine_info gi;
@@ -88,6 +91,33 @@ record(struct snapshot *s)
 	rt_store(&s->r->goroutines, rtp_off(s->r, g));
 }
 
+// The goroutine's labels and its state; most goroutines of a program share a few sets.
+static uint64_t
+labels_with_state(struct snapshot *s)
+{
+	struct rtp_region *main = s->r->mappings_of;
+	const struct rtp_labels *own = rtp_labels_at(main, rtp_labels_off(main, s->gi.labels));
+	if (own || s->gi.state != s->state) {
+		struct rtp_label l = { "state", s->gi.state };
+		const struct rtp_labels *set = rtp_labels_with(main, own, &l, 1);
+		if (own)
+			return rtp_off(main, set);
+		s->state = s->gi.state;
+		s->state_set = set;
+	}
+	return rtp_off(main, s->state_set);
+}
+
+static void
+credit(struct snapshot *s)
+{
+	struct rtp_bucket *b = rtp_bucket(s->r, RTP_WALL, labels_with_state(s), s->pcs, s->n);
+	if (!b)
+		return;
+	rtp_add(&b->v[RTP_CPU_COUNT], 1);
+	rtp_add(&b->v[RTP_CPU_NS], (uint64_t)s->credit);
+}
+
 // No malloc, no lock, no output; the stack may change while it is read.
 static void
 capture(const struct rt_goroutine_info *gi, void *arg)
@@ -114,7 +144,9 @@ commit(void *arg)
 	struct snapshot *s = arg;
 	if (s->gi.system)
 		return;
-	if (s->each)
+	if (s->credit)
+		credit(s);
+	else if (s->each)
 		record(s);
 	else
 		count(s);
@@ -138,6 +170,19 @@ rtp_goroutine_snapshot(bool each)
 	s.now = ts.tv_sec * 1000000000ll + ts.tv_nsec;
 	rt->visit(walk, &s);
 	return s.r;
+}
+
+struct rtp_region *
+rtp_goroutine_region(void)
+{
+	return new_snapshot();
+}
+
+void
+rtp_goroutine_credit(struct rtp_region *r, int64_t ns)
+{
+	struct snapshot s = { .r = r, .credit = rt_max(ns, (int64_t)1) };
+	rtp_runtime()->visit(walk, &s);
 }
 
 struct rtp_region *

@@ -209,8 +209,8 @@ capture_stopped(struct walk *w, struct g *gp)
 static void
 restart(int64_t since)
 {
-	rt_start_world();
 	int64_t ns = rt_nanotime() - since;
+	rt_start_world();
 	if (ns > rt_load(&rt_walk_longest_stop))
 		rt_store(&rt_walk_longest_stop, ns);
 }

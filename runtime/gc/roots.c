@@ -249,6 +249,9 @@ scan_claimed(struct gcwork *w, struct g *gp)
 		return;
 	if (st == Grunning || st == Gsyscall)
 		rt_throw("a goroutine runs that was not scanned");
+	// When it blocked is found out late and thus under-reported, as in Go: parking costs nothing for it.
+	if (st == Gwaiting && gp->waitsince == 0)
+		gp->waitsince = rt_nanotime();
 	rt_scan_parked_stack(gp, mark_stack, w);
 	mark_g(w, gp);
 }

@@ -115,6 +115,50 @@ contend(void)
 	gort_waitgroup_wait(&wg);
 }
 
+// Two ways to one wait, of equal frames: which of them it was is told by a return address alone.
+static gort_chan *asked, *answered;
+
+static void
+answer(void)
+{
+	int v;
+	while (gort_chan_recv(asked, &v))
+		gort_chan_send(answered, &v);
+}
+
+static void __attribute__((noinline))
+ask(void)
+{
+	int v = 0;
+	gort_chan_send(asked, &v);
+	gort_chan_recv(answered, &v);
+	__asm__ volatile("" ::: "memory");
+}
+
+static void __attribute__((noinline))
+by_left(void)
+{
+	ask();
+	__asm__ volatile("# left" ::: "memory");
+}
+
+static void __attribute__((noinline))
+by_right(void)
+{
+	ask();
+	__asm__ volatile("# right" ::: "memory");
+}
+
+static void
+ask_both_ways(void)
+{
+	asked = gort_make_chan(int, 0);
+	answered = gort_make_chan(int, 0);
+	gort_go(answer);
+	for (int i = 0; i < 400; i++)
+		i % 4 ? by_left() : by_right();
+}
+
 // Every profile in every form.
 static void
 write_all(const char *dir)
@@ -131,6 +175,7 @@ write_all(const char *dir)
 	gort_pprof_stop_cpu();
 	close(fd);
 	contend();
+	ask_both_ways();
 	keep_some();
 	drop_some();
 	gort_gc();

@@ -119,7 +119,7 @@ class Text(check.TestCase):
     def test_dump(self):
         text = self.text('goroutine', 2)
         blocks = text.split('\n\n')
-        self.assertEqual(len(blocks), 5)
+        self.assertEqual(len(blocks), 6)
         for b in blocks:
             self.assertRegex(b + '\n', r'\A\n?goroutine \d+ \[[^\]]+\]:\n(?:\S+\(\.\.\.\)\n\t\S+:\d+(?: \+0x[0-9a-f]+)?\n)+'
                              r'(?:created by \S+ in goroutine \d+\n\t\S+:\d+ \+0x[0-9a-f]+\n)?\n?\Z')
@@ -133,6 +133,14 @@ class Text(check.TestCase):
         self.assertGreater(labelled, cpu.total(0) * 0.5)
         self.assertLess(labelled, cpu.total(0) * 0.8)
         self.assertRegex(self.binary('goroutine').text, r'(?m)^ +3: [\d ]+\n +a"b:\[c\nd\] op:\[recv\]$')
+
+    def test_stacks_that_differ_in_one_return_address(self):
+        p = self.binary('block')
+        left, right = p.total(0, 'by_left'), p.total(0, 'by_right')
+        self.assertGreater(right, 20)
+        self.assertLessEqual(right, 200)  # 100 rounds, two waits at most in each
+        self.assertGreater(left, right * 2)
+        self.assertLessEqual(left, 600)
 
     def test_custom(self):
         p = self.binary('conns')
