@@ -190,6 +190,13 @@ def test_refusals(d):
     check("stripped" in run([gort, "doctor", "--", stripped]).stdout, "doctor: a stripped program")
 
 
+def test_many(d):
+    r = gort_run(d, ["-cpu", "-rate", "10000"], "many", "40")
+    t = total(only(d, "cpu"), "cpu")
+    # The kernel looks at CPU timers at its clock ticks (4 ms): what a thread did since the last is lost.
+    check(r.stdout == "many\n" and 2560 - 64 * 8 <= t <= 2700, "64 threads at 10 kHz: 2560 ms of CPU time, profiled %d ms" % t)
+
+
 def test_duration(d):
     t0 = time.monotonic()
     r = gort_run(d, ["-cpu", "-duration", "300ms"], "burn", "900")
@@ -202,7 +209,7 @@ if not shutil.which("go"):
     print("skipped: no go on the path")
     sys.exit(77)
 for test in (test_cpu, test_rate, test_heap, test_locks, test_processes, test_signals, test_host,
-             test_environment, test_refusals, test_duration):
+             test_environment, test_refusals, test_many, test_duration):
     if len(sys.argv) > 5 and test.__name__ not in sys.argv[5:]:
         continue
     with tempfile.TemporaryDirectory() as d:
