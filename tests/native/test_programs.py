@@ -140,8 +140,9 @@ def test_redis(d):
     truth = int(re.search(r"allocator_allocated:(\d+)", info)[1]) / 1024
     inuse = total(heap, "inuse_space")
     check(abs(inuse - truth) < .1 * truth, "redis: %d kB in use, its allocator says %d kB" % (inuse, truth))
-    check(share(heap, r"^zmalloc|^zrealloc|^ztry", "inuse_space") > 80 and
-          share(heap, r"^(processCommand|call|setCommand|pushGenericCommand)$", "inuse_space") > 40,
+    check(share(heap, r"^readQueryFromClient$", "inuse_space") > 80 and
+          share(heap, r"^(processCommand|call)$", "inuse_space") > 40 and
+          share(heap, r"^zrealloc_usable$", "inuse_space") > 30,
           "redis: allocated by its commands")
     cpu = proc_cpu(pid)
     subprocess.run(cli + ["shutdown", "nosave"], timeout=20)

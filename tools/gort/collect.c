@@ -163,8 +163,9 @@ total(struct rtp_region *r, enum rtp_kind kind, int col)
 			continue;
 		}
 		rtp_heap_read(r, b, v);
-		rtp_heap_unbias((int64_t)(v[RTP_ALLOCS] - v[RTP_FREES]),
-				(int64_t)(v[RTP_ALLOC_BYTES] - v[RTP_FREE_BYTES]), r->mem_rate, &n, &bytes);
+		rtp_heap_unbias_as((int64_t)(v[RTP_ALLOCS] - v[RTP_FREES]),
+				(int64_t)(v[RTP_ALLOC_BYTES] - v[RTP_FREE_BYTES]), (int64_t)b->aux, r->mem_rate,
+				   &n, &bytes);
 		sum += (double)bytes;
 	}
 	return sum;
