@@ -3,7 +3,7 @@
 # test.sh [quick]: installs what is missing, builds and runs every test, and ends with a line
 # "N passed, N failed[, N skipped]" and a matching exit status. The builds:
 #
-#   build        gcc, -Werror: unit, stress and integration tests
+#   build        gcc, -Werror: unit, stress, conformance and integration tests
 #   build-clang  clang, -Werror: compiles; unit tests
 #   build-asan   gcc, ASan and UBSan: unit and stress tests
 #   build-tsan   clang, TSan: stress tests (Criterion does not start under TSan)
@@ -46,7 +46,7 @@ export TSAN_OPTIONS='halt_on_error=1:second_deadlock_stack=1'
 if [ "${1-}" = quick ]; then
 	variant build gcc "-Dwerror=true" unit
 else
-	variant build gcc "-Dwerror=true" unit stress integration
+	variant build gcc "-Dwerror=true" unit stress conformance integration
 	variant build-clang clang "-Dwerror=true" unit
 	variant build-asan gcc "-Db_sanitize=address,undefined -Dbench=false" unit stress
 	variant build-tsan clang "-Db_sanitize=thread -Db_lundef=false -Dbench=false -Dexamples=false" stress

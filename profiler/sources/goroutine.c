@@ -55,21 +55,26 @@ struct snapshot {
 	struct rtp_region *r;
 	bool each; // one record a goroutine, not one bucket a stack
 	int64_t now;
+	// Of the goroutine captured last.
+	struct rt_goroutine_info gi;
+	uintptr_t pcs[RTP_MAX_FRAMES];
+	int n;
 };
 
 static void
-count(struct snapshot *s, const struct rt_goroutine_info *gi, const uintptr_t *pcs, int n)
+count(struct snapshot *s)
 {
-	uint64_t labels = rtp_labels_off(s->r->mappings_of, gi->labels);
-	struct rtp_bucket *b = rtp_bucket(s->r, RTP_GOROUTINE, labels, pcs, n);
+	uint64_t labels = rtp_labels_off(s->r->mappings_of, s->gi.labels);
+	struct rtp_bucket *b = rtp_bucket(s->r, RTP_GOROUTINE, labels, s->pcs, s->n);
 	if (b)
 		rtp_add(&b->v[RTP_COUNT], 1);
 }
 
 static void
-record(struct snapshot *s, const struct rt_goroutine_info *gi, const uintptr_t *pcs, int n)
+record(struct snapshot *s)
 {
-	struct rtp_goroutine *g = rtp_alloc(s->r, sizeof(*g) + (size_t)n * 8);
+	const struct rt_goroutine_info *gi = &s->gi;
+	struct rtp_goroutine *g = rtp_alloc(s->r, sizeof(*g) + (size_t)s->n * 8);
 	if (!g) {
 		rtp_add(&s->r->no_memory[RTP_GOROUTINE], 1);
 		return;
@@ -78,19 +83,19 @@ record(struct snapshot *s, const struct rt_goroutine_info *gi, const uintptr_t *
 				     .parent = gi->parentgoid, .state = gi->state,
 				     .waited_ns = gi->waitreason && gi->waitsince ? s->now - gi->waitsince : 0,
 				     .gopc = gi->gopc, .locked = gi->locked, .self = gi->self,
-				     .npc = (uint32_t)n };
-	memcpy(g->pcs, pcs, (size_t)n * 8);
+				     .npc = (uint32_t)s->n };
+	memcpy(g->pcs, s->pcs, (size_t)s->n * 8);
 	rt_store(&s->r->goroutines, rtp_off(s->r, g));
 }
 
-// Runs with the world stopped: no malloc, no lock, no output.
+// No malloc, no lock, no output; the stack may change while it is read.
 static void
-add_goroutine(const struct rt_goroutine_info *gi, void *arg)
+capture(const struct rt_goroutine_info *gi, void *arg)
 {
 	struct snapshot *s = arg;
+	s->gi = *gi;
 	if (gi->system)
 		return;
-	uintptr_t pcs[RTP_MAX_FRAMES];
 	struct rtp_stack_ctx ctx = { NULL, NULL };
 	struct rtp_walk w = { .exact = gi->uc != NULL, .lo = gi->stack_lo, .hi = gi->stack_hi,
 			      .stack_of = rtp_stack_of, .arg = &ctx };
@@ -98,19 +103,27 @@ add_goroutine(const struct rt_goroutine_info *gi, void *arg)
 		rtp_regs_from_uc(&w.r, gi->uc);
 	else
 		w.r = (struct rtp_regs){ gi->pc, gi->sp, gi->fp };
-	int n = rtp_unwind(&w, pcs, RTP_MAX_FRAMES, 0);
+	s->n = rtp_unwind(&w, s->pcs, RTP_MAX_FRAMES, 0);
 	if (!gi->is_main)
-		n = add_start(gi->startpc, s->r->entry_lo, s->r->entry_hi, pcs, n);
+		s->n = add_start(gi->startpc, s->r->entry_lo, s->r->entry_hi, s->pcs, s->n);
+}
+
+static void
+commit(void *arg)
+{
+	struct snapshot *s = arg;
+	if (s->gi.system)
+		return;
 	if (s->each)
-		record(s, gi, pcs, n);
+		record(s);
 	else
-		count(s, gi, pcs, n);
+		count(s);
 }
 
 static void
 walk(void *arg)
 {
-	rtp_runtime()->for_each_goroutine(add_goroutine, arg);
+	rtp_runtime()->for_each_goroutine(capture, commit, arg);
 }
 
 struct rtp_region *

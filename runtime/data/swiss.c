@@ -25,7 +25,9 @@
 //
 // Measured against (16-byte entries, 1e3 to 1e7 of them, EPYC of family 26): groups of 8 with their
 // control bytes beside them, and 7 slots with control bytes in 128 aligned bytes. Hits the same within
-// noise, misses 1.7 and 4 times slower at 1e6. Tables from 512 to 65536 slots: no difference.
+// noise, misses 1.7 and 4 times slower at 1e6. Tables from 512 to 65536 slots: no difference. An entry
+// at a slot of its group that follows from the hash, prefetched beside the control bytes: hits 4 % faster
+// at 1e7, the same at 1e6, 9 % slower at 1e3; misses 10 to 35 % slower.
 //
 // Go: internal/runtime/maps since 1.24. Differences: 16 slots a group, control bytes apart from slots,
 // directory entries that point at control bytes and slots without a table object between.
@@ -797,6 +799,10 @@ entergroup(struct gort_map_iter *it)
 	it->groupctrl = it->ctrl + g * GROUP;
 	it->groupslots = it->slots + g * GROUP * it->unitsize;
 	unsigned full = fullslots(it->groupctrl), r = it->rotate_;
+	// Of the group to come: the lines are asked for while this one is walked.
+	const char *next = it->groupslots + (size_t)GROUP * it->unitsize;
+	for (size_t at = 0; at < 4 * 64; at += 64)
+		__builtin_prefetch(next + at);
 	it->mask_ = (uint16_t)(full >> r | full << (GROUP - r));
 }
 

@@ -105,13 +105,30 @@ thread_slot(void)
 
 // ---- goroutines ----
 
+// A walk over all goroutines, as the collector reads stacks: one stop for those that threads run; whoever
+// was parked then is read afterwards. While the walk is on, its bit in each P's slow word sends every
+// switch through schedule(), which notes in g.walk that the goroutine has run since the stop
+// (rt_walk_note_run): a stack that was read before its goroutine ran is as it was at the stop.
+//
+// g.walk, for walk number e: 2e it ran since, 2e + 1 it was captured in a stop; else neither.
+
+#define BATCH 64 // goroutines captured in one later stop, so that it stays short
+#define CHUNK 64 // ... and between two polls
+
 struct walk {
-	void (*fn)(const struct rt_goroutine_info *gi, void *arg);
+	void (*capture)(const struct rt_goroutine_info *gi, void *arg);
+	void (*commit)(void *arg);
 	void *arg;
 	struct g *self;
-	bool running; // this pass: those that run; else the others
+	uint64_t last_goid; // younger ones are not part of it
+	uint32_t epoch;
 	int n;
+	struct g *disturbed[BATCH];
+	int ndisturbed;
 };
+static _Atomic bool walking;
+static uint32_t walks; // of them, the walker's
+_Atomic int64_t rt_walk_longest_stop; // ns, of all walks
 
 static void
 set_regs(struct rt_goroutine_info *gi, const struct rt_parked_regs *r)
@@ -164,38 +181,139 @@ describe(struct rt_goroutine_info *gi, struct g *gp, const struct walk *w)
 	set_regs(gi, &r);
 }
 
-static void
-visit(struct g *gp, void *arg)
+void
+rt_walk_note_run(struct g *gp)
 {
-	struct walk *w = arg;
-	if ((rt_gstatus(gp) == Grunning) != w->running)
-		return;
-	struct rt_goroutine_info gi;
-	describe(&gi, gp, w);
-	w->fn(&gi, w->arg);
-	w->n++;
+	uint32_t e = rt_load(&sched.walkepoch);
+	if (rt_load(&gp->walk) != 2 * e + 1)
+		rt_store(&gp->walk, 2 * e);
+	// The note is seen before anything that the goroutine writes.
+	atomic_thread_fence(memory_order_release);
 }
 
 static void
-walk0(void *arg)
+capture_stopped(struct walk *w, struct g *gp)
+{
+	struct rt_goroutine_info gi;
+	enum gstatus st = rt_gstatus(gp);
+	if (st == Gdead || st == Gidle || gp->goid > w->last_goid || rt_load(&gp->walk) == 2 * w->epoch + 1)
+		return;
+	describe(&gi, gp, w);
+	w->capture(&gi, w->arg);
+	w->commit(w->arg);
+	w->n++;
+	rt_store(&gp->walk, 2 * w->epoch + 1);
+}
+
+// Ms in system calls and those of foreign threads have their goroutine, too.
+static void
+restart(int64_t since)
+{
+	rt_start_world();
+	int64_t ns = rt_nanotime() - since;
+	if (ns > rt_load(&rt_walk_longest_stop))
+		rt_store(&rt_walk_longest_stop, ns);
+}
+
+static void
+first_stop(void *arg)
 {
 	struct walk *w = arg;
 	rt_stop_world("goroutine profile");
-	w->running = true;
-	rt_for_each_g(visit, w);
-	w->running = false;
-	rt_for_each_g(visit, w);
-	rt_start_world();
+	int64_t since = rt_nanotime();
+	w->last_goid = rt_load(&sched.goidgen);
+	rt_store(&sched.walkepoch, w->epoch);
+	for (int32_t i = 0; i < nallp; i++)
+		atomic_fetch_or(&allp[i]->slow, SLOW_WALK);
+	for (struct m *mp = rt_load_acquire(&allm); mp; mp = mp->alllink)
+		if (mp->curg)
+			capture_stopped(w, mp->curg);
+	restart(since);
+}
+
+static void
+later_stop(void *arg)
+{
+	struct walk *w = arg;
+	rt_stop_world("goroutine profile");
+	int64_t since = rt_nanotime();
+	for (int i = 0; i < w->ndisturbed; i++)
+		capture_stopped(w, w->disturbed[i]);
+	w->ndisturbed = 0;
+	restart(since);
+}
+
+static void
+end_walk(void)
+{
+	for (int32_t i = 0; i < nallp; i++)
+		atomic_fetch_and(&allp[i]->slow, ~(uint32_t)SLOW_WALK);
+	rt_store(&sched.walkepoch, 0);
+}
+
+// Has it not run since the stop, on a stack that stays mapped?
+static bool
+undisturbed(const struct walk *w, const struct g *gp)
+{
+	return rt_load_acquire(&gp->walk) != 2 * w->epoch && !gp->big && !(gp->lockedm && gp->lockedm->foreign);
+}
+
+static void
+capture_parked(struct walk *w, struct g *gp)
+{
+	struct rt_goroutine_info gi;
+	enum gstatus st = rt_gstatus(gp);
+	if (st == Gdead || st == Gidle || gp->goid > w->last_goid || rt_load(&gp->walk) == 2 * w->epoch + 1)
+		return;
+	bool ok = undisturbed(w, gp);
+	if (ok) {
+		describe(&gi, gp, w);
+		w->capture(&gi, w->arg);
+		// Everything was read before this looks whether it ran.
+		atomic_thread_fence(memory_order_acquire);
+		ok = undisturbed(w, gp);
+	}
+	if (ok) {
+		w->commit(w->arg);
+		w->n++;
+	} else {
+		w->disturbed[w->ndisturbed++] = gp;
+	}
+}
+
+// The list of goroutines only grows, at its head: what is behind gp stays.
+static void
+walk_parked(struct walk *w)
+{
+	int k = 0;
+	for (struct g *gp = rt_load_acquire(&allgs); gp; gp = gp->alllink) {
+		capture_parked(w, gp);
+		if (w->ndisturbed == BATCH)
+			rt_systemstack(later_stop, w);
+		if (++k % CHUNK == 0) { // others may want to stop the world
+			rt_leave();
+			rt_enter();
+		}
+	}
+	if (w->ndisturbed)
+		rt_systemstack(later_stop, w);
 }
 
 static int
-for_each_goroutine(void (*fn)(const struct rt_goroutine_info *gi, void *arg), void *arg)
+for_each_goroutine(void (*capture)(const struct rt_goroutine_info *gi, void *arg), void (*commit)(void *arg),
+		   void *arg)
 {
-	struct walk w = {.fn = fn, .arg = arg};
+	struct walk w = {.capture = capture, .commit = commit, .arg = arg};
+	while (atomic_exchange(&walking, true))
+		rt_os_yield();
 	rt_enter(); // a foreign thread becomes a goroutine with a P
 	w.self = rt_getm()->curg;
-	rt_systemstack(walk0, &w);
+	w.epoch = ++walks;
+	rt_systemstack(first_stop, &w);
+	walk_parked(&w);
+	end_walk();
 	rt_leave();
+	atomic_store(&walking, false);
 	return w.n;
 }
 

@@ -59,6 +59,9 @@ extern _Atomic int64_t rt_block_profile_rate; // ticks
 // Mutex: one event in so many; 0 off.
 extern _Atomic int64_t rt_mutex_profile_fraction;
 
+// The longest time for which a walk over goroutines kept the world stopped, ns; for tests.
+extern _Atomic int64_t rt_walk_longest_stop;
+
 // ---- asked by a profiler ----
 
 struct rt_goroutine_info {
@@ -97,10 +100,13 @@ struct rt_introspect {
 	void (*set_labels)(const void *labels);
 	// Per thread, for the profiler's own use; NULL on foreign threads. Async-signal-safe.
 	void **(*thread_slot)(void);
-	// Calls fn for each live goroutine. The world is stopped for the running ones, which come first;
-	// parked ones follow (with the world stopped too in this version). fn must not allocate from
-	// libc, print or park. Returns how many. From any thread; see visit for those that are no Ms.
-	int (*for_each_goroutine)(void (*fn)(const struct rt_goroutine_info *gi, void *arg), void *arg);
+	// For each goroutine that lives now: capture, then commit. Those that run are captured in one stop of
+	// the world, parked ones after it, while others run: capture may then read a stack that somebody
+	// changes, within bounds that stay mapped; commit is called only if nobody did, and a goroutine
+	// that was disturbed is captured again in a short stop. Neither may allocate from libc, print, lock
+	// or park. Returns how many. From any thread; see visit for those that are no Ms.
+	int (*for_each_goroutine)(void (*capture)(const struct rt_goroutine_info *gi, void *arg),
+				  void (*commit)(void *arg), void *arg);
 	int (*num_threads)(void);
 	// Calls fn, which may call into the runtime. On a thread counted in own_threads the runtime is left
 	// as if the thread had never been there: its goroutine is a system goroutine, shown to nobody, and

@@ -64,35 +64,28 @@ rt_dump_end(const void *uc)
 	finish(uc, true);
 }
 
-static void
-message(const char *prefix, const char *fmt, va_list ap)
+static _Noreturn void
+fail(const char *kind, bool all, const char *fmt, va_list ap)
 {
 	char text[1024];
+	rt_panic_begin();
 	rt_vsnprintf(text, sizeof text, fmt, ap);
-	rt_printf("%s%s\n\n", prefix, text);
+	rt_printf("%s%s\n\n", kind, text);
+	finish(NULL, all);
 }
 
-void
-rt_panic(const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	rt_panic_begin();
-	message("panic: ", fmt, ap);
-	va_end(ap);
-	finish(NULL, false);
-}
-
-void
-rt_fatal(const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	rt_panic_begin();
-	message("fatal error: ", fmt, ap);
-	va_end(ap);
-	finish(NULL, true);
-}
+// A variadic function for each: rt_ inside, gort_ for users.
+#define FAILS(name, kind, all)                                                                     \
+	void name(const char *fmt, ...)                                                            \
+	{                                                                                          \
+		va_list ap;                                                                        \
+		va_start(ap, fmt);                                                                 \
+		fail(kind, all, fmt, ap);                                                          \
+	}
+FAILS(rt_panic, "panic: ", false)
+FAILS(gort_panic, "panic: ", false)
+FAILS(rt_fatal, "fatal error: ", true)
+FAILS(gort_fatal, "fatal error: ", true)
 
 void
 rt_throw(const char *text)
@@ -100,27 +93,5 @@ rt_throw(const char *text)
 	rt_panic_begin();
 	rt_printf("fatal error: %s\n[this is a bug in gort, or memory of the runtime was overwritten]\n\n",
 		  text);
-	finish(NULL, true);
-}
-
-void
-gort_panic(const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	rt_panic_begin();
-	message("panic: ", fmt, ap);
-	va_end(ap);
-	finish(NULL, false);
-}
-
-void
-gort_fatal(const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	rt_panic_begin();
-	message("fatal error: ", fmt, ap);
-	va_end(ap);
 	finish(NULL, true);
 }

@@ -40,6 +40,8 @@ struct gc_times {
 	_Atomic uint64_t stack_bytes;             // scanned
 	uint64_t global_bytes;
 	int32_t maxprocs;
+	uint32_t number;  // this cycle's
+	double fraction;  // of the CPU time since start that the collector has taken
 	bool forced;
 };
 
@@ -115,6 +117,7 @@ rt_gc_marking(void)
 // ---- mgc.c ----
 // On g0. Ends the cycle if everything is marked; false: it is not, or somebody else does.
 bool rt_gc_finish(void);
+bool rt_gc_finishing(void); // somebody is about to
 // In the scheduler, on g0: a cycle because two minutes have passed.
 void rt_gc_timer_cycle(void);
 void rt_gc_flush_caches(void); // world stopped
@@ -219,6 +222,8 @@ void rt_pacer_mark_begin(void);
 void rt_pacer_mark_done(uint64_t marked);
 // Adapts the assist ratio to how far marking and allocation have come. Anybody, any time.
 void rt_pacer_revise(void);
+// heap_live that no allocation may exceed while marking runs.
+uint64_t rt_pacer_hard_limit(void);
 // Recomputes goal and trigger after a change of settings. World stopped.
 void rt_pacer_recompute(void);
 

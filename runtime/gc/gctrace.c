@@ -43,8 +43,8 @@ rt_gctrace_print(const struct gc_times *t)
 	char b[8][24];
 	rt_printf("gc %u @%lld.%03llds %d%%: %s+%s+%s ms clock, %s+%s/%s/%s+%s ms cpu, "
 		  "%llu->%llu->%llu MB, %llu MB goal, %llu MB stacks, %llu MB globals, %d P%s\n",
-		  rt_load(&rt_gc.ncycles), (long long)(since / 1000), (long long)(since % 1000),
-		  (int)(rt_gc_cpu_fraction() * 100), rt_msfmt(b[0], c1), rt_msfmt(b[1], c2),
+		  t->number, (long long)(since / 1000), (long long)(since % 1000),
+		  (int)(t->fraction * 100), rt_msfmt(b[0], c1), rt_msfmt(b[1], c2),
 		  rt_msfmt(b[2], c3), rt_msfmt(b[3], c1 * procs), rt_msfmt(b[4], rt_load(&t->assist_ns)),
 		  rt_msfmt(b[5], rt_load(&t->dedicated_ns)), rt_msfmt(b[6], rt_load(&t->idle_ns)),
 		  rt_msfmt(b[7], c3 * procs), MB(t->heap0), MB(t->heap1), MB(t->heap2), MB(t->goal),

@@ -73,7 +73,8 @@ try_begin(void)
 	return mine;
 }
 
-static void
+// World stopped: the next may begin as soon as it runs, however long this thread then waits for a CPU.
+static struct g *
 end(void)
 {
 	rt_lock(&rt_gc.lock);
@@ -81,8 +82,7 @@ end(void)
 	struct g *waiters = rt_gc.waiters;
 	rt_gc.waiters = NULL;
 	rt_unlock(&rt_gc.lock);
-	if (waiters)
-		rt_ready_list(waiters);
+	return waiters;
 }
 
 // Parks until cycle n is over.
@@ -165,10 +165,18 @@ record_pause(void)
 	if (t->forced)
 		rt_store(&rt_gc.nforced, rt_load(&rt_gc.nforced) + 1);
 	rt_store(&rt_gc.ncycles, rt_load(&rt_gc.ncycles) + 1);
+	t->number = rt_load(&rt_gc.ncycles);
+	t->fraction = rt_gc_cpu_fraction();
 }
 
+// What remains to be done when the world runs again, and another cycle may be under way.
+struct ended {
+	struct gc_times t;
+	struct g *waiters;
+};
+
 // World stopped, nothing grey.
-static void
+static struct ended
 gcMarkTermination(void)
 {
 	struct gc_times *t = &rt_gc.cur;
@@ -187,23 +195,24 @@ gcMarkTermination(void)
 	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
 	if (h && h->heap_mark_terminated)
 		h->heap_mark_terminated();
+	rt_scavenge_new_goal();
 	record_pause();
+	return (struct ended){rt_gc.cur, end()};
 }
 
 // World running again.
 static void
-after_termination(void)
+after_termination(const struct ended *e)
 {
-	struct gc_times t = rt_gc.cur; // the next cycle may begin once this one has ended
-	rt_scavenge_new_goal();
-	if (rt_debug.gctrace > 0)
-		rt_gctrace_print(&t);
 	rt_sweep_wake();
-	end();
+	if (rt_debug.gctrace > 0)
+		rt_gctrace_print(&e->t);
+	if (e->waiters)
+		rt_ready_list(e->waiters);
 }
 
 // World stopped, GCmark: all that is left, here and now.
-static void
+static struct ended
 finish_stopped(void)
 {
 	struct gc_times *t = &rt_gc.cur;
@@ -212,7 +221,7 @@ finish_stopped(void)
 	int64_t now = rt_nanotime();
 	atomic_fetch_add_explicit(&t->dedicated_ns, now - from, memory_order_relaxed);
 	t->term = now;
-	gcMarkTermination();
+	return gcMarkTermination();
 }
 
 static bool
@@ -244,9 +253,9 @@ gcStart0(void *arg)
 	begin_marking();
 	rt_gc.cur.mark = rt_nanotime();
 	if (st->stopped) {
-		finish_stopped();
+		struct ended e = finish_stopped();
 		rt_start_world();
-		after_termination();
+		after_termination(&e);
 	} else {
 		rt_start_world();
 	}
@@ -257,6 +266,12 @@ gcStart(bool forced)
 {
 	struct start st = {forced, stop_for_all_of_it()};
 	rt_systemstack(gcStart0, &st);
+}
+
+bool
+rt_gc_finishing(void)
+{
+	return rt_load(&finishing);
 }
 
 bool
@@ -276,14 +291,15 @@ rt_gc_finish(void)
 		if (done)
 			rt_mark_all_stopped();
 	}
+	struct ended e;
 	if (done) {
 		rt_gc.cur.term = term;
-		gcMarkTermination();
+		e = gcMarkTermination();
 	}
 	rt_start_world();
 	atomic_store(&finishing, false);
 	if (done)
-		after_termination();
+		after_termination(&e);
 	return done;
 }
 
@@ -294,11 +310,12 @@ finish_now0(void *arg)
 	(void)arg;
 	rt_stop_world("GC mark termination");
 	bool marking = rt_gc_marking();
+	struct ended e;
 	if (marking)
-		finish_stopped();
+		e = finish_stopped();
 	rt_start_world();
 	if (marking)
-		after_termination();
+		after_termination(&e);
 }
 
 // ---- called by the allocator ----

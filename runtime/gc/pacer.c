@@ -116,6 +116,12 @@ rt_pacer_revise(void)
 	rt_gc.assist_ratio = left / room; // a racing store is another answer to the same question
 }
 
+uint64_t
+rt_pacer_hard_limit(void)
+{
+	return pacer.goal == UINT64_MAX ? UINT64_MAX : pacer.goal / 10 * 11 + MIN_RUN;
+}
+
 void
 rt_pacer_mark_begin(void)
 {

@@ -59,7 +59,7 @@ bool
 rt_gc_wants(struct p *pp, bool idle)
 {
 	if (!rt_mark_available())
-		return rt_mark_complete(); // then it ends the cycle
+		return rt_mark_complete() && !rt_gc_finishing(); // then it ends the cycle
 	if (idle)
 		return true;
 	if (rt_load(&rt_gc.ndedicated) < rt_gc.dedicated_wanted)
@@ -139,15 +139,39 @@ struct assist {
 	int64_t work;
 };
 
+static int64_t
+assist_with(int64_t work)
+{
+	struct mark_limit lim = {.work = work, .deadline = INT64_MAX};
+	int64_t done = rt_mark_some(rt_gcwork(rt_getp()), &lim);
+	rt_gc_finish();
+	return done;
+}
+
+// What is left is in others' hands, whose threads may not even have a CPU. Past the hard limit nobody
+// allocates before marking is over.
+static void
+wait_at_limit(void)
+{
+	while (rt_gc_marking() && rt_load(&rt_gc.heap_live) > rt_pacer_hard_limit()) {
+		if (rt_load(&sched.gcwaiting))
+			rt_stop_here(NULL);
+		else if (rt_mark_available())
+			assist_with(MIN_ASSIST);
+		else if (!rt_gc_finish())
+			rt_os_yield();
+	}
+}
+
 static void
 assist0(void *arg)
 {
 	struct assist *a = arg;
-	int64_t from = rt_nanotime();
-	struct mark_limit lim = {.work = a->work, .deadline = INT64_MAX};
-	a->work = rt_mark_some(rt_gcwork(rt_getp()), &lim);
+	int64_t from = rt_nanotime(), want = a->work;
+	a->work = assist_with(want);
+	if (a->work < want)
+		wait_at_limit();
 	atomic_fetch_add_explicit(&rt_gc.cur.assist_ns, rt_nanotime() - from, memory_order_relaxed);
-	rt_gc_finish();
 }
 
 // Takes up to want from what workers did in advance.

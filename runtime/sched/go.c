@@ -266,5 +266,5 @@ gort_run(int (*app)(int, char **), int argc, char **argv)
 	atexit(stop_scheduling);
 	rt_sysmon_start();
 	start_main(&prog);
-	rt_mstart_m0();
+	rt_schedule();
 }

@@ -16,10 +16,8 @@
 //
 // Go: runtime/proc.go.
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <gort/sched.h>
@@ -35,11 +33,8 @@
 #include "sched/sanitize.h"
 #include "sched/sched.h"
 #include "sched/stack.h"
-#include "sched/sudog.h"
 
 #define MAX_PROCS 1024
-#define GFREE_MAX 64u       // dead goroutines a P keeps; half go to the global list above it
-#define SUDOG_CACHE_MAX 128u
 
 struct schedt sched;
 struct p **allp;
@@ -50,184 +45,10 @@ struct m m0;
 _Atomic bool rt_started;
 _Thread_local struct rt_tls rt_tls = {.depth = RT_DEPTH_PENDING}; // a foreign thread, until minit
 
-static struct rt_mutex sudoglock;
-static struct sudog *sudogfree;
-static uint32_t nsudogfree;
-
-static const char *const wait_reasons[WAIT_REASONS] = {
-	[WAIT_NONE] = "",
-	[WAIT_GC_ASSIST_MARKING] = "GC assist marking",
-	[WAIT_IO] = "IO wait",
-	[WAIT_CHAN_RECEIVE_NIL] = "chan receive (nil chan)",
-	[WAIT_CHAN_SEND_NIL] = "chan send (nil chan)",
-	[WAIT_GARBAGE_COLLECTION] = "garbage collection",
-	[WAIT_PANIC] = "panicwait",
-	[WAIT_SELECT] = "select",
-	[WAIT_SELECT_NO_CASES] = "select (no cases)",
-	[WAIT_GC_ASSIST] = "GC assist wait",
-	[WAIT_GC_SWEEP] = "GC sweep wait",
-	[WAIT_GC_SCAVENGE] = "GC scavenge wait",
-	[WAIT_CHAN_RECEIVE] = "chan receive",
-	[WAIT_CHAN_SEND] = "chan send",
-	[WAIT_FINALIZER] = "finalizer wait",
-	[WAIT_FORCE_GC] = "force gc (idle)",
-	[WAIT_SEMACQUIRE] = "semacquire",
-	[WAIT_SLEEP] = "sleep",
-	[WAIT_COND] = "sync.Cond.Wait",
-	[WAIT_MUTEX_LOCK] = "sync.Mutex.Lock",
-	[WAIT_RWMUTEX_RLOCK] = "sync.RWMutex.RLock",
-	[WAIT_RWMUTEX_LOCK] = "sync.RWMutex.Lock",
-	[WAIT_GC_CYCLE] = "wait for GC cycle",
-	[WAIT_GC_WORKER_IDLE] = "GC worker (idle)",
-	[WAIT_PREEMPTED] = "preempted",
-	[WAIT_STOPPING_WORLD] = "stopping the world",
-	[WAIT_WAITGROUP] = "sync.WaitGroup.Wait",
-};
-
-const char *
-rt_wait_reason_text(enum wait_reason r)
-{
-	return r < WAIT_REASONS ? wait_reasons[r] : "unknown wait reason";
-}
-
-void
-rt_bad_gstatus(struct g *gp, enum gstatus old, enum gstatus new)
-{
-	rt_printf("casgstatus: goroutine %lu is %u, not %d (-> %d)\n", gp->goid,
-		  rt_load(&gp->status), old, new);
-	rt_throw("casgstatus: bad incoming status");
-}
-
 uint64_t
 rt_fastrand64(void)
 {
 	return rt_rand_next(&rt_getm()->randstate);
-}
-
-// ---- dead goroutines and sudogs ----
-
-void
-rt_gfput(struct p *pp, struct g *gp)
-{
-	if (gp->big)
-		rt_stack_free_big_g(gp); // the g itself comes back with the next big stack
-	else {
-		gp->schedlink = pp->gfree;
-		pp->gfree = gp;
-		RT_BUMP(&pp->ngfree, 1);
-	}
-	if (pp->ngfree < GFREE_MAX)
-		return;
-	rt_lock(&sched.lock);
-	while (pp->ngfree > GFREE_MAX / 2) {
-		struct g *x = pp->gfree;
-		pp->gfree = x->schedlink;
-		RT_BUMP(&pp->ngfree, -1);
-		x->schedlink = sched.gfree;
-		sched.gfree = x;
-		RT_BUMP(&sched.ngfree, 1);
-	}
-	rt_unlock(&sched.lock);
-}
-
-static void
-gfrefill(struct p *pp)
-{
-	rt_lock(&sched.lock);
-	while (pp->ngfree < GFREE_MAX / 2 && sched.gfree) {
-		struct g *gp = sched.gfree;
-		sched.gfree = gp->schedlink;
-		RT_BUMP(&sched.ngfree, -1);
-		gp->schedlink = pp->gfree;
-		pp->gfree = gp;
-		RT_BUMP(&pp->ngfree, 1);
-	}
-	rt_unlock(&sched.lock);
-}
-
-void
-rt_allgadd(struct g *gp)
-{
-	struct g *head = rt_load(&allgs);
-	do
-		gp->alllink = head;
-	while (!atomic_compare_exchange_weak_explicit(&allgs, &head, gp, memory_order_release,
-						      memory_order_relaxed));
-}
-
-struct g *
-rt_gfget(struct p *pp)
-{
-	if (!pp->gfree && sched.ngfree > 0) // a stale look costs one new stack or one lock
-		gfrefill(pp);
-	struct g *gp = pp->gfree;
-	if (rt_likely(gp != NULL)) {
-		pp->gfree = gp->schedlink;
-		RT_BUMP(&pp->ngfree, -1);
-		rt_fiber_reuse(gp, gp->sched.sp);
-		return gp;
-	}
-	gp = rt_stack_new_g();
-	if (!gp)
-		rt_fatal("runtime: out of address space for goroutine stacks");
-	rt_store(&gp->status, Gdead);
-	rt_fiber_create(gp);
-	rt_allgadd(gp);
-	return gp;
-}
-
-struct sudog *
-rt_acquire_sudog(void)
-{
-	struct g *gp = rt_getg();
-	if (rt_likely(!gp->sudog0_used)) {
-		gp->sudog0_used = true;
-		return &gp->sudog0;
-	}
-	struct p *pp = rt_getp();
-	struct sudog *sg = pp->sudogcache;
-	if (rt_likely(sg != NULL)) {
-		pp->sudogcache = sg->next;
-		pp->nsudogcache--;
-		sg->next = NULL;
-		return sg;
-	}
-	rt_lock(&sudoglock);
-	sg = sudogfree;
-	if (sg) {
-		sudogfree = sg->next;
-		nsudogfree--;
-	}
-	rt_unlock(&sudoglock);
-	if (!sg)
-		sg = rt_persistent_alloc(sizeof *sg, RT_CACHE_LINE, NULL);
-	sg->next = NULL;
-	return sg;
-}
-
-void
-rt_release_sudog(struct sudog *sg)
-{
-	struct g *gp = rt_getg();
-	sg->g = NULL;
-	sg->c = NULL;
-	sg->elem = NULL;
-	if (rt_likely(sg == &gp->sudog0)) {
-		gp->sudog0_used = false;
-		return;
-	}
-	struct p *pp = rt_getp();
-	if (rt_likely(pp->nsudogcache < SUDOG_CACHE_MAX)) {
-		sg->next = pp->sudogcache;
-		pp->sudogcache = sg;
-		pp->nsudogcache++;
-		return;
-	}
-	rt_lock(&sudoglock);
-	sg->next = sudogfree;
-	sudogfree = sg;
-	nsudogfree++;
-	rt_unlock(&sudoglock);
 }
 
 // ---- Ps ----
@@ -315,220 +136,7 @@ rt_procresize(int32_t n)
 	rt_store(&gomaxprocs, n);
 }
 
-// ---- Ms ----
-
-void
-rt_mcommoninit(struct m *mp)
-{
-	mp->g0 = &mp->g0_storage;
-	rt_store(&mp->g0->m, mp);
-	mp->g0->is_system = true;
-	rt_store(&mp->g0->status, Grunning);
-	rt_random_bytes(&mp->randstate, sizeof mp->randstate);
-	rt_lock(&sched.lock);
-	mp->id = rt_load(&sched.mcount);
-	RT_BUMP(&sched.mcount, 1);
-	mp->alllink = rt_load(&allm);
-	rt_store_release(&allm, mp);
-	rt_unlock(&sched.lock);
-}
-
-void
-rt_thread_stack_bounds(struct stack *st)
-{
-	pthread_attr_t attr;
-	void *lo;
-	size_t n;
-	if (pthread_getattr_np(pthread_self(), &attr) != 0)
-		rt_throw("pthread_getattr_np failed");
-	pthread_attr_getstack(&attr, &lo, &n);
-	pthread_attr_destroy(&attr);
-	*st = (struct stack){.lo = (uintptr_t)lo, .hi = (uintptr_t)lo + n};
-}
-
-// On the new thread (or the first): from here on it is an M, inside the runtime.
-static void
-minit(struct m *mp)
-{
-	rt_tls.g = mp->g0;
-	rt_tls.m = mp;
-	rt_tls.depth = 1;
-#if RT_TSAN
-	mp->tls = &rt_tls;
-#endif
-	mp->tid = rt_os_gettid();
-	mp->thread = pthread_self();
-	rt_thread_stack_bounds(&mp->g0->stack);
-	rt_fiber_adopt(mp->g0);
-	rt_msiginit(mp);
-	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
-	if (h && h->thread_start)
-		h->thread_start(mp);
-}
-
-static _Noreturn void schedule(void);
-
-static void *
-mstart(void *arg)
-{
-	struct m *mp = arg;
-	minit(mp);
-	rt_acquirep(mp, mp->nextp);
-	mp->nextp = NULL;
-	schedule();
-}
-
-_Noreturn void
-rt_mstart_m0(void)
-{
-	schedule();
-}
-
-static void
-foreign_g0(void)
-{
-	rt_fiber_begin();
-	schedule();
-}
-
-// A foreign thread's scheduling stack starts afresh for each thread.
-void
-rt_bind_g0(struct m *mp)
-{
-	rt_fiber_reuse(mp->g0, mp->g0->stack.lo);
-	rt_gobuf_init_raw(&mp->g0->sched, mp->g0->stack.hi, foreign_g0);
-}
-
-// Signals stay blocked until the thread has its alternate stack and thread-local words. Returns errno.
-static int
-start_thread(struct m *mp)
-{
-	sigset_t all, old;
-	pthread_attr_t attr;
-	pthread_t thread;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	int err = pthread_create(&thread, &attr, mstart, mp);
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return err;
-}
-
-// Ms whose thread could not be started, by schedlink, for the next try; not counted as running.
-// Under sched.lock.
-static struct m *mfailed;
-static int32_t nmfailed;
-
-static struct m *
-get_m(void)
-{
-	rt_lock(&sched.lock);
-	struct m *mp = mfailed;
-	if (mp) {
-		mfailed = mp->schedlink;
-		nmfailed--;
-	}
-	rt_unlock(&sched.lock);
-	if (mp)
-		return mp;
-	mp = rt_persistent_alloc(sizeof *mp, RT_CACHE_LINE, NULL);
-	rt_mcommoninit(mp);
-	return mp;
-}
-
-// False: no thread; pp is idle again.
-static bool
-newm(struct p *pp, bool spinning)
-{
-	static _Atomic bool warned;
-	struct m *mp = get_m();
-	mp->nextp = pp;
-	mp->spinning = spinning;
-	int err = start_thread(mp);
-	if (err == 0)
-		return true;
-	if (!atomic_exchange(&warned, true))
-		rt_printf("gort: cannot start a thread (%s); going on with those there are\n",
-			  strerror(err));
-	mp->nextp = NULL;
-	rt_lock(&sched.lock);
-	mp->schedlink = mfailed;
-	mfailed = mp;
-	nmfailed++;
-	rt_runqdrain_locked(pp); // nobody takes from the queue of an idle P
-	rt_pidleput_locked(pp);
-	rt_unlock(&sched.lock);
-	return false;
-}
-
-// Runs pp (NULL: an idle one, if any) on a sleeping or new M. spinning: the caller has counted it in
-// nmspinning.
-void
-rt_startm(struct p *pp, bool spinning)
-{
-	rt_lock(&sched.lock);
-	if (!pp)
-		pp = rt_pidleget_locked();
-	if (!pp) {
-		// Before the unlock: a P that becomes idle after it must not find this spinner, which
-		// will never look, or work made then wakes nobody (tests/models/idle.pml).
-		if (spinning)
-			atomic_fetch_sub(&sched.nmspinning, 1);
-		rt_unlock(&sched.lock);
-		return;
-	}
-	struct m *mp = sched.midle;
-	if (mp) {
-		sched.midle = mp->schedlink;
-		RT_BUMP(&sched.nmidle, -1);
-	}
-	rt_unlock(&sched.lock);
-	if (mp) {
-		mp->spinning = spinning;
-		mp->nextp = pp;
-		rt_note_wakeup(&mp->park);
-		return;
-	}
-	if (!newm(pp, spinning) && spinning)
-		atomic_fetch_sub(&sched.nmspinning, 1);
-}
-
-// A P whose M goes away: give it to another if there is anything to do for it.
-void
-rt_handoffp(struct p *pp)
-{
-	if (!rt_runqempty(pp) || rt_load(&sched.runqsize) > 0) {
-		rt_startm(pp, false);
-		return;
-	}
-	int32_t none = 0;
-	if (rt_load(&sched.npidle) == gomaxprocs - 1 || rt_load(&sched.nmspinning) > 0) {
-		none = 1; // the last running P, or a spinner exists: no need to look further
-	} else if (atomic_compare_exchange_strong(&sched.nmspinning, &none, 1)) {
-		rt_startm(pp, true);
-		return;
-	}
-	rt_lock(&sched.lock);
-	if (rt_load(&sched.gcwaiting)) {
-		rt_store(&pp->status, Pgcstop);
-		if (rt_one_stopped_locked())
-			rt_note_wakeup(&sched.stopnote);
-		rt_unlock(&sched.lock);
-		return;
-	}
-	if (rt_load(&sched.runqsize) > 0) {
-		rt_unlock(&sched.lock);
-		rt_startm(pp, false);
-		return;
-	}
-	int64_t when = rt_load(&pp->timer0when);
-	rt_pidleput_locked(pp);
-	rt_unlock(&sched.lock);
-	if (when)
-		rt_poll_wake(when);
-}
+// ---- waking ----
 
 void
 rt_wakep(void)
@@ -575,68 +183,6 @@ rt_m_park_forever(void)
 	static _Atomic uint32_t never;
 	for (;;)
 		rt_futex_wait(&never, 0, -1);
-}
-
-// Sleeps without a P until somebody hands one over.
-void
-rt_stopm(struct m *mp)
-{
-	rt_lock(&sched.lock);
-	mp->schedlink = sched.midle;
-	sched.midle = mp;
-	RT_BUMP(&sched.nmidle, 1);
-	rt_checkdead_locked();
-	rt_unlock(&sched.lock);
-	rt_note_sleep(&mp->park);
-	rt_note_clear(&mp->park);
-	rt_acquirep(mp, mp->nextp);
-	mp->nextp = NULL;
-}
-
-// ---- deadlock ----
-
-static int32_t
-process_threads(void)
-{
-	// Numbers under /proc/self/task; -1 when there is no /proc. No stdio: sched.lock is held.
-	int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	char buf[4096];
-	int32_t n = 0;
-	long got;
-	while ((got = syscall(SYS_getdents64, fd, buf, sizeof buf)) > 0)
-		for (long at = 0; at < got;) {
-			uint16_t len;
-			memcpy(&len, buf + at + 16, sizeof len);
-			n += buf[at + 19] != '.';
-			at += len;
-		}
-	syscall(SYS_close, fd);
-	return n;
-}
-
-// Every M idle and no timer: no goroutine can ever run again, unless a thread that is not ours sends.
-void
-rt_checkdead_locked(void)
-{
-	if (rt_timers_next() != 0 || rt_netpoll_waiters() > 0)
-		return;
-	// Then an M that still sleeps for a timer that was stopped is idle, too.
-	int32_t idle = sched.nmidle + sched.nmidlelocked + (rt_load(&sched.polluntil) != 0);
-	int32_t running = sched.mcount - nmfailed - idle;
-	if (running > 0 || rt_load(&sched.dying) || rt_load(&sched.gcwaiting))
-		return;
-	for (int32_t i = 0; i < nallp; i++)
-		if (rt_load(&allp[i]->status) == Psyscall)
-			return; // sysmon retakes it, and looks again
-	int32_t ours = sched.mcount - nmfailed - sched.nmextra + rt_load(&sched.own_threads);
-	if (process_threads() > ours)
-		return;
-	rt_unlock(&sched.lock);
-	if (rt_ngoroutines() == 0)
-		rt_fatal("no goroutines (main called runtime.Goexit) - deadlock!");
-	rt_fatal("all goroutines are asleep - deadlock!");
 }
 
 // ---- finding work ----
@@ -971,8 +517,8 @@ nextg(struct m *mp, bool *inherit)
 	return findrunnable(mp, inherit);
 }
 
-static _Noreturn void
-schedule(void)
+_Noreturn void
+rt_schedule(void)
 {
 	struct m *mp = rt_getm(); // g0 never moves to another thread
 	for (;;) {
@@ -988,6 +534,8 @@ schedule(void)
 		if (!inherit)
 			RT_BUMP(&mp->p->schedtick, 1);
 		RT_BUMP(&mp->p->straight, 1);
+		if (rt_unlikely(rt_load(&mp->p->slow) & SLOW_WALK))
+			rt_walk_note_run(gp);
 		start_running(mp, gp);
 		rt_fiber_switch(mp->g0, gp);
 	}
@@ -1008,6 +556,8 @@ rt_switch_finish(void)
 		break;
 	case FIN_RUNQ:
 		rt_runqput(mp->p, fin.g, false);
+		if (gomaxprocs > 1) // an idle P need not wait until the next one here yields in turn
+			rt_wakep_after_put(true);
 		break;
 	case FIN_GLOBRUNQ:
 		rt_lock(&sched.lock);
@@ -1145,7 +695,7 @@ rt_systemstack(void (*fn)(void *), void *arg)
 		return;
 	}
 	rt_setg(mp->g0);
-	rt_call_on_g0(gp, mp->g0, fn, arg);
+	rt_call_on_g0(gp, mp->g0, fn, arg, false);
 	rt_setg(gp);
 }
 
@@ -1223,7 +773,7 @@ rt_schedinit(void)
 	sched.start_ns = rt_nanotime();
 	allp = rt_persistent_alloc(MAX_PROCS * sizeof *allp, RT_CACHE_LINE, NULL);
 	rt_mcommoninit(&m0);
-	minit(&m0);
+	rt_minit(&m0);
 	int32_t n = rt_min(rt_env_maxprocs(), MAX_PROCS);
 	rt_procresize(n);
 	rt_lock(&sched.lock);

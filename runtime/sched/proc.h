@@ -111,6 +111,7 @@ struct g {
 	struct g *alllink;       // next in allgs; never unlinked
 	struct hchan *waitchan;  // what it waits on, for the collector's leak detection; may be NULL
 	_Atomic uint32_t selectdone; // a select has been won: 1
+	_Atomic uint32_t walk;   // profiler: how a walk over goroutines met it (debug/hooks.c)
 	_Atomic uint32_t gcscan; // collector: whether the stack is scanned (gc/roots.c)
 	uint32_t gcassistepoch;  // collector: the marking that gcassistbytes belongs to
 	int64_t gcassistbytes;   // collector: allocation credit
@@ -237,6 +238,7 @@ extern struct schedt {
 	_Atomic uint64_t goidgen;
 	_Atomic int32_t ngsys;      // goroutines with is_system
 	_Atomic uint32_t gcwaiting; // a stop is wanted or in force
+	_Atomic uint32_t walkepoch; // number of the walk over goroutines that is on (debug/hooks.c)
 	_Atomic bool dying;         // app returned or a panic is under way: nothing new is scheduled
 	_Atomic bool forked;        // this is a child made by fork: one thread, no scheduler
 	int64_t start_ns;           // rt_nanotime at initialisation

@@ -81,10 +81,12 @@ rt_fiber_begin(void)
 #endif
 }
 
+#if RT_ASAN || RT_TSAN
 struct rt_g0_call {
-	struct g *from, *g0;
+	struct g *gp, *g0;
 	void (*fn)(void *);
 	void *arg;
+	void *fake; // ASan's
 };
 
 static inline void
@@ -94,60 +96,51 @@ rt_g0_trampoline(void *p)
 	rt_fiber_begin();
 	c->fn(c->arg);
 #if RT_ASAN
-	__sanitizer_start_switch_fiber(NULL, (void *)c->from->stack.lo,
-				       c->from->stack.hi - c->from->stack.lo);
+	__sanitizer_start_switch_fiber(NULL, (void *)c->gp->stack.lo,
+				       c->gp->stack.hi - c->gp->stack.lo);
 #endif
 }
 
-// fn(arg) on g0's stack below where it was left; gp->sched describes the caller meanwhile.
-static inline void
-rt_call_on_g0(struct g *gp, struct g *g0, void (*fn)(void *), void *arg)
+// Around a call on g0's stack: both on gp's, so that TSan's shadow of each call stack stays balanced.
+RT_INLINE void
+rt_g0_call_begin(struct rt_g0_call *c)
 {
-	uintptr_t top = rt_round_down(g0->sched.sp - 256, (uintptr_t)16);
-#if RT_ASAN || RT_TSAN
-	struct rt_g0_call c = {gp, g0, fn, arg};
 #if RT_ASAN
-	void *fake;
-	__sanitizer_start_switch_fiber(&fake, (void *)g0->stack.lo, g0->stack.hi - g0->stack.lo);
-#endif
-#if RT_TSAN
-	__tsan_switch_to_fiber(g0->tsan, 0);
-#endif
-	rt_call_on_saving(&gp->sched, top, rt_g0_trampoline, &c);
-#if RT_TSAN
-	__tsan_switch_to_fiber(gp->tsan, 0);
-#endif
-#if RT_ASAN
-	__sanitizer_finish_switch_fiber(fake, NULL, NULL);
-#endif
+	__sanitizer_start_switch_fiber(&c->fake, (void *)c->g0->stack.lo,
+				       c->g0->stack.hi - c->g0->stack.lo);
 #else
-	rt_call_on_saving(&gp->sched, top, fn, arg);
+	__tsan_switch_to_fiber(c->g0->tsan, 0);
 #endif
 }
 
-// fn(arg) on g0's stack while gp is in a system call: gp->sched stays as gort_entersyscall set it.
+RT_INLINE void
+rt_g0_call_end(struct rt_g0_call *c)
+{
+#if RT_ASAN
+	__sanitizer_finish_switch_fiber(c->fake, NULL, NULL);
+#else
+	__tsan_switch_to_fiber(c->gp->tsan, 0);
+#endif
+}
+#endif
+
+// fn(arg) on g0's stack below where it was left. keep: gp->sched stays as gort_entersyscall set it; else
+// it describes the caller meanwhile.
 static inline void
-rt_run_on_g0(struct g *gp, struct g *g0, void (*fn)(void *), void *arg)
+rt_call_on_g0(struct g *gp, struct g *g0, void (*fn)(void *), void *arg, bool keep)
 {
 	uintptr_t top = rt_round_down(g0->sched.sp - 256, (uintptr_t)16);
 #if RT_ASAN || RT_TSAN
-	struct rt_g0_call c = {gp, g0, fn, arg};
-#if RT_ASAN
-	void *fake;
-	__sanitizer_start_switch_fiber(&fake, (void *)g0->stack.lo, g0->stack.hi - g0->stack.lo);
+	struct rt_g0_call c = {.gp = gp, .g0 = g0, .fn = fn, .arg = arg};
+	fn = rt_g0_trampoline;
+	arg = &c;
+	rt_g0_call_begin(&c);
 #endif
-#if RT_TSAN
-	__tsan_switch_to_fiber(g0->tsan, 0);
-#endif
-	rt_call_on(top, rt_g0_trampoline, &c);
-#if RT_TSAN
-	__tsan_switch_to_fiber(gp->tsan, 0);
-#endif
-#if RT_ASAN
-	__sanitizer_finish_switch_fiber(fake, NULL, NULL);
-#endif
-#else
-	(void)gp;
-	rt_call_on(top, fn, arg);
+	if (keep)
+		rt_call_on(top, fn, arg);
+	else
+		rt_call_on_saving(&gp->sched, top, fn, arg);
+#if RT_ASAN || RT_TSAN
+	rt_g0_call_end(&c);
 #endif
 }

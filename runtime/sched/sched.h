@@ -5,7 +5,10 @@
 #include "sched/proc.h"
 
 // Bits of p->slow.
-enum { SLOW_STOP = 1, SLOW_PREEMPT = 2, SLOW_RETIRE = 4, SLOW_TRACE = 8, SLOW_FORKED = 16 };
+enum { SLOW_STOP = 1, SLOW_PREEMPT = 2, SLOW_RETIRE = 4, SLOW_TRACE = 8, SLOW_FORKED = 16, SLOW_WALK = 32 };
+
+// debug/hooks.c: gp is about to run while a walk over goroutines is on.
+void rt_walk_note_run(struct g *gp);
 
 // ---- runq.c ----
 // next: gp takes the runnext slot and the former one moves to the tail of the queue. Reports whether
@@ -26,7 +29,7 @@ struct g *rt_globrunqget_locked(struct p *pp, int32_t max);
 // rt_ready_list for a thread without a P: to the global queue.
 void rt_inject_list(struct g *head);
 void rt_schedinit(void);
-_Noreturn void rt_mstart_m0(void);
+_Noreturn void rt_schedule(void); // on g0, at depth 1
 // Leaves gp's stack for the next goroutine's, or g0's; fin is done by whoever runs next.
 void rt_switch_away(struct m *mp, struct g *gp, struct finish fin);
 void rt_switch_finish(void);
@@ -43,7 +46,9 @@ void rt_checkdead_locked(void);
 void rt_acquirep(struct m *mp, struct p *pp);
 struct p *rt_releasep(struct m *mp);
 _Noreturn void rt_m_park_forever(void);
+// ---- thread.c ----
 void rt_mcommoninit(struct m *mp);
+void rt_minit(struct m *mp); // on the new thread: from here on it is an M, inside the runtime
 void rt_stopm(struct m *mp);
 void rt_bind_g0(struct m *mp);
 void rt_thread_stack_bounds(struct stack *st);

@@ -125,7 +125,7 @@ gort_blocking(void (*fn)(void *arg), void *arg)
 	struct m *mp = need_goroutine("gort_blocking");
 	struct g *gp = mp->curg;
 	gort_entersyscall();
-	rt_run_on_g0(gp, mp->g0, fn, arg);
+	rt_call_on_g0(gp, mp->g0, fn, arg, true);
 	gort_exitsyscall();
 }
 

@@ -186,7 +186,7 @@ put(struct table *t, struct entry *e, uint64_t hash)
 	unsigned place = place_of(m);
 	__atomic_store_n(&b->entry[place], e, __ATOMIC_RELAXED);
 	__atomic_store_n(&b->tags, b->tags | tag_of(hash) << place * 8, __ATOMIC_RELEASE);
-	t->count++;
+	__atomic_store_n(&t->count, t->count + 1, __ATOMIC_RELAXED); // miss reads it
 }
 
 static bool

@@ -215,7 +215,9 @@ unlock_slow(gort_mutex *m, int32_t state)
 	while (state >> WAITER_SHIFT != 0 && !(state & (LOCKED | WOKEN | STARVING))) {
 		if (cas(m, &state, (state - WAITER) | WOKEN)) {
 			rt_semrelease(&m->sema, false, 1);
-			RT_KEEP_FRAME();
+			// We go on running, maybe to take the lock again, so the waiter must run
+			// elsewhere if it can: that it starves it notices only when it runs.
+			rt_wakep();
 			return;
 		}
 	}

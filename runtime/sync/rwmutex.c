@@ -42,6 +42,7 @@ gort_rwmutex_runlock_slow_(gort_rwmutex *rw, int32_t count)
 		return;
 	rt_enter();
 	rt_semrelease(&rw->writer_sem, false, 1);
+	rt_wakep(); // as in mutex.c: we go on running
 	rt_leave();
 }
 
@@ -78,6 +79,7 @@ release_readers(gort_rwmutex *rw, int32_t n)
 	rt_enter();
 	for (; n > 0; n--)
 		rt_semrelease(&rw->reader_sem, false, 2);
+	rt_wakep();
 	rt_leave();
 	RT_KEEP_FRAME();
 }

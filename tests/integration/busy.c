@@ -30,6 +30,7 @@ app(int argc, char **argv)
 {
 	gort_chan *c = gort_make_chan(int, 0);
 	gort_go(wait_here, c);
+	gort_sleep(50 * GORT_MILLISECOND); // it waits before the others take the CPUs
 	gort_go(spin_here);
 	gort_go(spin_here);
 	printf("ready\n");

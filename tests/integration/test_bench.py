@@ -51,7 +51,7 @@ class Bench(check.TestCase):
     def test_n_fills_the_wanted_time(self):
         (_, n, units), = self.results('syncs', '-bench', 'MutexUncontended', '-benchtime', '100ms')
         self.assertGreater(n * float(units['ns/op']), 0.5e8)
-        self.assertLess(n * float(units['ns/op']), 1e9)
+        self.assertLess(n * float(units['ns/op']), 5e9)  # of a tenth of a second, on a machine that may be busy
         (_, n, _), = self.results('syncs', '-bench', 'MutexUncontended', '-benchtime', '1234x')
         self.assertEqual(n, 1234)
 

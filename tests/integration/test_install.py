@@ -65,5 +65,11 @@ class Install(check.TestCase):
                                 {'base.h', 'chan.h', 'map.h', 'mem.h', 'pprof.h', 'sched.h', 'slice.h', 'string.h',
                                  'sync.h', 'time.h', 'type.h'})
 
+    def test_command(self):
+        profile = os.path.join(self.source, 'tests/fuzz/corpus/go_cpu.pb')
+        r = check.run(os.path.join(self.root, 'bin', 'gort'), 'top', profile)
+        self.assertStatus(r, 0)
+        self.assertTrue(r.out.startswith('File: demo\n'), str(r))
+
 
 check.main()

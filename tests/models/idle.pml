@@ -6,6 +6,9 @@
 // go to sleep until some time (TIMERS in all), end, or compute for ever. `now` moves on only when nothing
 // else can happen, and then no work may be left with a P idle and every M asleep:
 //
+// Left out: runnext, alone in which a goroutine may wait for its own P (rt_wakep_after_put); the global
+// queue, looked at under sched.lock by all; the netpoller, whose wait is the timers' poller's.
+//
 //   at quiescence: a goroutine in a queue, or a timer that is due, implies that no P is idle
 //
 // A step here is one atomic instruction there, or a critical section of sched.lock or a timers lock in

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "rust.h"
+
 struct sym {
 	uint64_t addr, size;
 	const char *name;
@@ -224,6 +226,9 @@ readable_rust(char *s)
 static const char *
 readable(struct object *o, const char *name)
 {
+	char rust[1024];
+	if (name[0] == '_' && name[1] == 'R')
+		return rust_demangle(name, rust, sizeof(rust)) ? keep(o, rust) : name;
 	if (name[0] != '_' || name[1] != 'Z')
 		return name;
 	demangler fn = find_demangler();

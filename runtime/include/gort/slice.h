@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include <gort/base.h>
+#include <gort/mem.h>
 #include <gort/type.h>
 
 GORT_BEGIN_DECLS
@@ -91,6 +92,15 @@ gort_subslice3_(gort_slice s, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t max, size_t 
 	(gort_kind_of_(T) == GORT_KIND_INT || gort_kind_of_(T) == GORT_KIND_FLOAT ||               \
 	 gort_kind_of_(T) == GORT_KIND_COMPLEX)
 
+// The pointer in the size bytes at p.
+static inline __attribute__((always_inline)) void *
+gort_pointer_at_(const char *p, size_t size)
+{
+	void *v = 0;
+	memcpy(&v, p, size < sizeof(v) ? size : sizeof(v));
+	return v;
+}
+
 // gort_slice gort_make_slice(T, ptrdiff_t len, ptrdiff_t cap): a slice of len zeroed elements with
 // room for cap. Panics "makeslice: len out of range" or "makeslice: cap out of range".
 // Go: make([]T, len, cap).
@@ -118,6 +128,13 @@ gort_subslice3_(gort_slice s, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t max, size_t 
 		if (gort_plain_(T) && __builtin_expect(gort_s_->cap - gort_s_->len >= gort_n_, 1)) { \
 			memcpy((__typeof__(T) *)gort_s_->array + gort_s_->len, gort_v_,            \
 			       sizeof(gort_v_));                                                   \
+			gort_s_->len += gort_n_;                                                   \
+		} else if (gort_kind_of_(T) == GORT_KIND_POINTER && sizeof(T) == sizeof(void *) && \
+			   __builtin_expect(gort_s_->cap - gort_s_->len >= gort_n_, 1)) {          \
+			for (ptrdiff_t gort_i_ = 0; gort_i_ < gort_n_; gort_i_++)                  \
+				gort_set_((void **)gort_s_->array + gort_s_->len + gort_i_,        \
+					  gort_pointer_at_((const char *)gort_v_ +                 \
+							   (size_t)gort_i_ * sizeof(T), sizeof(T))); \
 			gort_s_->len += gort_n_;                                                   \
 		} else {                                                                           \
 			/* A copy, so that the values above may stay in registers. */              \
