@@ -352,19 +352,22 @@ poll_timeout(const struct run *r)
 	return left <= 0 ? 0 : left > 1 ? 1000 : (int)(left * 1000) + 1;
 }
 
-// The pages are about the program itself, as what it is since it last called exec; if it only started
-// others (a shell), about the first of those.
+// The pages are about the program itself, as what it is since it last called exec; as long as that has
+// nothing to show (a shell), about the first other process, rather one that has.
 static void
 show_main_process(struct run *r)
 {
-	struct rtp_region *best = NULL;
+	struct rtp_region *own = NULL, *other = NULL;
 	for (int i = 0; i < r->c.n; i++) {
 		const struct proc *p = &r->c.proc[i];
 		if (!p->r || p->seen_end)
 			continue;
-		if (p->pid == r->child || !best)
-			best = p->r;
+		if (p->pid == r->child)
+			own = p->r;
+		else if (!other || (collect_empty(other) && !collect_empty(p->r)))
+			other = p->r;
 	}
+	struct rtp_region *best = own && (!other || !collect_empty(own)) ? own : other;
 	if (best && best != rtp_main_peek())
 		rtp_main_use(best);
 }
