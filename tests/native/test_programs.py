@@ -133,6 +133,7 @@ def test_redis(d):
     subprocess.run(["redis-benchmark", "-p", str(port), "-n", "120000", "-q", "-P", "16", "-t", "set,lpush", "-r", "60000",
                     "-d", "400"], stdout=subprocess.DEVNULL, timeout=60)
     cli = ["redis-cli", "-p", str(port)]
+    time.sleep(.6)  # its figures are as of its last tick
     heap = os.path.join(d, "heap.pb.gz")
     urllib.request.urlretrieve("http://localhost:%d/debug/pprof/heap" % http, heap)
     info = subprocess.run(cli + ["info"], capture_output=True, text=True, timeout=20).stdout
