@@ -259,7 +259,7 @@ function_id(struct writer *w, const char *name, size_t len)
 static uint32_t
 name_of(struct writer *w, uint64_t addr)
 {
-	if (addr < RTP_PC_MARKERS)
+	if (addr && addr < RTP_PC_MARKERS)
 		return function_id(w, marker_names[addr], strlen(marker_names[addr]));
 	if (!w->a->names)
 		return 0;

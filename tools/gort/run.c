@@ -263,6 +263,8 @@ set_runtime(const struct run *r)
 		if (v[i].on)
 			setenv(v[i].variable, value, 0);
 	}
+	if (r->http)
+		setenv("GORT_HTTP", r->http, 0);
 }
 
 // ---- while it runs ----
@@ -379,7 +381,7 @@ wait_once(struct run *r)
 	poll(p, 2, poll_timeout(r));
 	if (p[1].revents)
 		collect_accept(&r->c);
-	if (r->http)
+	if (r->http && !r->exe.runtime)
 		show_main_process(r);
 	if (p[0].revents)
 		take_signal(r);
@@ -429,8 +431,13 @@ summarize(const struct run *r, int running)
 		snprintf(end, sizeof(end), "was killed by SIG%s", sigabbrev_np(WTERMSIG(r->status)));
 	else
 		snprintf(end, sizeof(end), "exited with %d", WEXITSTATUS(r->status));
-	if (r->cpu && !r->exe.runtime)
+	if (r->cpu)
 		snprintf(sampled, sizeof(sampled), ", %.2f s sampled", (double)ns / 1e9);
+	if (r->exe.runtime) {
+		say("%s (%d) %s after %.2f s, %.2f s of CPU time; it is a gort program, its own profiler wrote to %s",
+		    r->argv[0], r->child, end, (double)(r->end - r->start) / 1e9, cpu, r->out);
+		return;
+	}
 	if (running)
 		snprintf(rest, sizeof(rest), "; %d processes go on, their files follow when they end", running);
 	say("%s (%d) %s after %.2f s, %.2f s of CPU time%s; %d file%s of %d process%s in %s%s", r->argv[0],
@@ -537,7 +544,7 @@ cmd_run(int argc, char **argv)
 	if (rc != 0)
 		return rc - 1;
 	rtp_remote = true; // whatever region this process holds is another's
-	if (r.http && !serve(&r))
+	if (r.http && !r.exe.runtime && !serve(&r))
 		return 2;
 	return run_program(&r);
 }
