@@ -36,8 +36,8 @@ app(int argc, char **argv)
 		gort_errgroup_go(&g, work, j);
 	}
 	int err = gort_errgroup_wait(&g);
-	printf("%d started, failed with EIO: %d, cause EIO: %d\n",
-	       gort_atomic_int32_load(&started), err == -EIO, gort_context_cause(ctx) == -EIO);
+	printf("%d started, failed with EIO: %d, cause EIO: %d\n", gort_atomic_int32_load(&started),
+	       err == -EIO, gort_context_cause(ctx) == -EIO);
 
 	gort_context *soon = gort_context_with_timeout(gort_context_background(), GORT_MILLISECOND);
 	gort_chan_recv(gort_context_done(soon), NULL);

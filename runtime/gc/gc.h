@@ -68,7 +68,7 @@ extern struct gc_state {
 	struct gc_times cur;
 	_Atomic uint64_t scan_work;  // heap bytes scanned since t0
 	_Atomic int64_t bg_credit;   // scan work done by workers that no assist has taken yet
-	double assist_ratio;         // scan work owed per byte allocated; pacer.c
+	_Atomic double assist_ratio;         // scan work owed per byte allocated; pacer.c
 	int32_t dedicated_wanted;    // workers that take a P whole
 	double fractional_goal;      // part of each P's time for a worker; 0 none
 	_Atomic int32_t ndedicated;  // of those, at work
@@ -87,7 +87,7 @@ extern struct gc_state {
 	_Atomic int32_t nsweeping; // threads between taking a span and putting it back
 	_Atomic bool sweepdone;    // nothing is unswept and what follows a sweep was done
 	_Atomic uint64_t pages_swept;
-	double pages_per_byte;     // proportional sweeping; written with the world stopped
+	_Atomic double pages_per_byte;     // proportional sweeping; written with the world stopped
 	uint64_t sweep_live_basis;
 	int64_t init_ns;           // rt_nanotime at rt_gcinit
 } rt_gc;

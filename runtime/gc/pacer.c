@@ -104,7 +104,7 @@ rt_pacer_revise(void)
 	uint64_t live = rt_load(&rt_gc.heap_live), goal = pacer.goal;
 	uint64_t work = rt_load(&rt_gc.scan_work), expected = expected_work();
 	if (goal == UINT64_MAX) { // GOGC=off: nothing to keep to
-		rt_gc.assist_ratio = 1;
+		rt_store(&rt_gc.assist_ratio, 1.0);
 		return;
 	}
 	if (work > expected || live > goal) {
@@ -113,7 +113,7 @@ rt_pacer_revise(void)
 	}
 	double left = rt_max((double)expected - (double)work, 1000.0);
 	double room = goal > live ? (double)(goal - live) : 1;
-	rt_gc.assist_ratio = left / room; // a racing store is another answer to the same question
+	rt_store(&rt_gc.assist_ratio, left / room); // a racing store is another answer to the same question
 }
 
 uint64_t

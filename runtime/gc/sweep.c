@@ -187,7 +187,7 @@ rt_sweep_start(void)
 	uint64_t live = rt_load(&rt_gc.heap_live), trigger = rt_load(&rt_gc.trigger);
 	// Done with 1 MiB to spare, as Go.
 	uint64_t room = trigger > live + (1 << 20) ? trigger - live - (1 << 20) : RT_PAGE_SIZE;
-	rt_gc.pages_per_byte = (double)rt_load(&rt_heap.pagesinuse) / (double)room;
+	rt_store(&rt_gc.pages_per_byte, (double)rt_load(&rt_heap.pagesinuse) / (double)room);
 	rt_gc.sweep_live_basis = live;
 	rt_store(&rt_gc.sweepdone, false);
 }
@@ -200,10 +200,10 @@ rt_sweep_for(size_t bytes)
 	uint64_t live = rt_load(&rt_gc.heap_live) + bytes;
 	if (live <= rt_gc.sweep_live_basis)
 		return;
-	double want = (double)(live - rt_gc.sweep_live_basis) * rt_gc.pages_per_byte;
+	double want = (double)(live - rt_gc.sweep_live_basis) * rt_load(&rt_gc.pages_per_byte);
 	while ((double)rt_load(&rt_gc.pages_swept) < want)
 		if (!rt_sweepone()) {
-			rt_gc.pages_per_byte = 0; // nothing left; a racing store of 0 is the same
+			rt_store(&rt_gc.pages_per_byte, 0.0); // nothing left; a racing store of 0 is the same
 			return;
 		}
 }

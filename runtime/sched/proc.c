@@ -729,7 +729,11 @@ gort_num_goroutine(void)
 int
 gort_num_cpu(void)
 {
-	return rt_os_ncpu();
+	static _Atomic int cpus; // asked for once: locks that spin look at it
+	int n = rt_load(&cpus);
+	if (n == 0)
+		rt_store(&cpus, n = rt_os_ncpu());
+	return n;
 }
 
 int
@@ -770,6 +774,7 @@ rt_for_each_g(void (*fn)(struct g *gp, void *arg), void *arg)
 void
 rt_schedinit(void)
 {
+	gort_num_cpu(); // fixed from here on
 	sched.start_ns = rt_nanotime();
 	allp = rt_persistent_alloc(MAX_PROCS * sizeof *allp, RT_CACHE_LINE, NULL);
 	rt_mcommoninit(&m0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // sysmon: a thread without a P that watches the others. It sleeps 20 us; after 50 rounds without
-// anything to do twice as long each time, up to 10 ms; when every P is idle, until one is not.
+// anything to do twice as long each time, up to 10 ms, or half a millisecond while some P is idle; when
+// every P is, until one is not.
 //
 // It asks a goroutine that has run for 10 ms while others wait to yield: preempt is set, the M gets a
 // signal, and the next way out of the runtime goes to the scheduler (rt_leave_slow). One that makes no
@@ -24,12 +25,13 @@
 #define SLICE_NS 10000000 // Go: forcePreemptNS
 #define GRACE_NS 1000000   // from asking to detaching
 #define POLL_NS 10000000   // the network is looked at as often as this
+#define OFFER_NS 500000
 #define RECHECK_NS 1000000000
 #define MAX_WATCHED 1024
 #define GC_PERIOD_NS (120 * (int64_t)1000000000)
 
 static struct {
-	uint32_t schedtick, syscalltick;
+	uint32_t schedtick, syscalltick, straight;
 	int64_t since;    // when schedtick was first seen
 	int64_t syssince; // when syscalltick was first seen
 	bool asked;       // preemption of this tick
@@ -59,9 +61,21 @@ preempt(struct p *pp, bool detach)
 	rt_signal_m(mp);
 }
 
+// A goroutine alone in runnext whose wakeup was put off (rt_wakep_after_put), while the one that readied
+// it computes on: an idle P takes it after all.
+static void
+offer_runnext(struct p *pp, int i)
+{
+	uint32_t straight = rt_load(&pp->straight);
+	if (straight == seen[i].straight && rt_load(&pp->runnext) && rt_load(&sched.npidle) > 0)
+		rt_wakep();
+	seen[i].straight = straight;
+}
+
 static bool
 retake_running(struct p *pp, int i, int64_t now)
 {
+	offer_runnext(pp, i);
 	uint32_t tick = rt_load(&pp->schedtick);
 	if (tick != seen[i].schedtick) {
 		seen[i].schedtick = tick;
@@ -178,6 +192,8 @@ sysmon(void *arg)
 	for (;;) {
 		if (idle > IDLE_ROUNDS)
 			sleep = rt_min(sleep * 2, (int64_t)MAX_SLEEP_NS);
+		if (rt_load(&sched.npidle) > 0) // a wakeup may be put off that turns out to be needed
+			sleep = rt_min(sleep, (int64_t)OFFER_NS);
 		rt_futex_wait(&never, 0, sleep);
 		if (rt_load(&sched.npidle) == gomaxprocs) {
 			sleep_until_busy();

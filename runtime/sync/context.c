@@ -28,19 +28,20 @@ enum kind { PLAIN, CANCEL, FUNC, WITHOUT_CANCEL };
 
 struct gort_context {
 	gort_context *parent;
-	uint8_t kind;	   // enum kind
+	uint8_t kind; // enum kind
 	bool has_deadline;
 	int64_t deadline;
-	const void *key;   // NULL: carries no value
+	const void *key; // NULL: carries no value
 	void *value;
 
 	// CANCEL and FUNC.
 	gort_mutex mu;
-	int err;	   // set once; released with cause before it
+	int err; // set once; released with cause before it
 	int cause;
 	gort_atomic_ptr done; // gort_chan *, made when first asked for
 	gort_timer *timer;
-	gort_context *ancestor; // whose child this is; NULL: nobody's (any more); under ancestor->mu
+	gort_context
+		*ancestor; // whose child this is; NULL: nobody's (any more); under ancestor->mu
 	gort_context *children, *next, *prev;
 	void (*fn)(void *);
 	void *arg;

@@ -41,8 +41,9 @@ gort_errgroup_set_limit(gort_errgroup *g, int n)
 {
 	ptrdiff_t active = gort_chan_len(g->sem);
 	if (active != 0)
-		rt_panic("errgroup: modify limit while %td goroutines in the group are still active",
-			 active);
+		rt_panic(
+			"errgroup: modify limit while %td goroutines in the group are still active",
+			active);
 	gort_set(&g->sem, n < 0 ? NULL : gort_make_chan(char, n));
 }
 

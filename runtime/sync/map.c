@@ -82,7 +82,7 @@ static_assert(sizeof(struct bucket) == 64 && sizeof(struct table) == 64, "one li
 
 struct readOnly {
 	struct table *m; // NULL: empty
-	bool amended;    // dirty has a key that m lacks
+	bool amended;	 // dirty has a key that m lacks
 };
 
 static const gort_type expunged_type, nil_value_type;
@@ -126,9 +126,9 @@ new_table(size_t count)
 RT_INLINE uint64_t
 hash_of(gort_any key)
 {
-	if (rt_likely(key.type && (key.type->kind == GORT_KIND_POINTER ||
-				   (key.type->kind == GORT_KIND_INT &&
-				    key.type->size <= sizeof(void *)))))
+	if (rt_likely(key.type &&
+		      (key.type->kind == GORT_KIND_POINTER ||
+		       (key.type->kind == GORT_KIND_INT && key.type->size <= sizeof(void *)))))
 		return rt_hash64((uint64_t)(uintptr_t)key.value, key.type->hash);
 	return rt_any_hash(key, 0);
 }
@@ -258,7 +258,7 @@ cas(struct entry *e, struct pair old, struct pair new)
 {
 #if !PAIR_BY_CALL
 	RT_CAS16_UNLESS(&gort_write_barrier_on, &e->p, (uintptr_t)old.type, (uintptr_t)old.value,
-			(uintptr_t)new.type, (uintptr_t)new.value, marking, failed);
+			(uintptr_t) new.type, (uintptr_t) new.value, marking, failed);
 	return true;
 failed:
 	return false;
@@ -437,8 +437,8 @@ find_entry(gort_sync_map *m, gort_any key, uint64_t hash)
 
 // Under mu. t's entries go into other, less those that hold nothing and can_drop allows to leave out.
 static void
-copy_locked(struct table *other, struct table *t, bool (*can_drop)(struct entry *e, struct table *read),
-	    struct table *read)
+copy_locked(struct table *other, struct table *t,
+	    bool (*can_drop)(struct entry *e, struct table *read), struct table *read)
 {
 	for (size_t i = 0; t && i <= t->mask; i++) {
 		// Their lines are all over the place.
@@ -665,7 +665,8 @@ read_all(gort_sync_map *m)
 }
 
 void
-gort_sync_map_range(gort_sync_map *m, bool (*fn)(gort_any key, gort_any value, void *arg), void *arg)
+gort_sync_map_range(gort_sync_map *m, bool (*fn)(gort_any key, gort_any value, void *arg),
+		    void *arg)
 {
 	struct table *t = read_all(m)->m;
 	EACH_ENTRY(t, e, {

@@ -41,7 +41,6 @@
 #include <gort/sync.h>
 
 #include "base/lock.h"
-#include "base/rand.h"
 #include "debug/throw.h"
 #include "os/os.h"
 #include "sched/proc.h"
@@ -52,7 +51,7 @@ enum { LOCKED = 1, WOKEN = 2, STARVING = 4, WATCHED = 8, CONTENDED = 16, WAITER 
 #define WAITER_SHIFT 5
 #define STARVATION_NS INT64_C(1000000)
 // One unlock in so many of those that find nobody waiting makes the next ones plain again.
-#define CALM_DOWN 256u
+#define CALM_DOWN 256
 
 #define NWATCHLOCKS 64
 static struct {
@@ -188,8 +187,6 @@ gort_mutex_try_lock_slow_(gort_mutex *m)
 void
 gort_mutex_lock_slow_(gort_mutex *m)
 {
-	if (gort_mutex_try_lock_slow_(m)) // contended, but free
-		return;
 	rt_enter();
 	lock_slow(m);
 	rt_leave();
@@ -201,11 +198,6 @@ unlock_slow(gort_mutex *m, int32_t state)
 {
 	if (rt_unlikely(!((state + LOCKED) & LOCKED)))
 		rt_fatal("sync: unlock of unlocked mutex");
-	if (state == (WATCHED | CONTENDED)) {
-		if (rt_fastrandn(CALM_DOWN) == 0)
-			cas(m, &state, 0);
-		return;
-	}
 	if (state & STARVING) {
 		rt_semrelease(&m->sema, true, 1);
 		RT_KEEP_FRAME();
@@ -223,6 +215,16 @@ unlock_slow(gort_mutex *m, int32_t state)
 	}
 }
 
+// At depth 0; the thread's own counter.
+RT_INLINE void
+calm_down(gort_mutex *m, int32_t state)
+{
+	if (rt_likely(!RT_TLS_DEC32_NEGATIVE(offsetof(struct rt_tls, calm))))
+		return;
+	RT_TLS_WRITE32(offsetof(struct rt_tls, calm), CALM_DOWN - 1);
+	cas(m, &state, 0);
+}
+
 void
 gort_mutex_unlock(gort_mutex *m)
 {
@@ -235,6 +237,10 @@ atomically:;
 	int32_t state = __atomic_sub_fetch(&m->state, LOCKED, __ATOMIC_RELEASE);
 	if (rt_likely(state == 0))
 		return;
+	if (state == (WATCHED | CONTENDED)) {
+		calm_down(m, state);
+		return;
+	}
 	rt_enter();
 	unlock_slow(m, state);
 	rt_leave();

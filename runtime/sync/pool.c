@@ -52,8 +52,8 @@ struct poolset {
 	_Atomic uint64_t id; // of the pool that uses it; 0: free
 	int32_t nlocal;
 	struct poolLocal *local, *victim;
-	_Atomic bool victims;  // there may be something in them
-	struct poolset *next;  // in use, or free
+	_Atomic bool victims; // there may be something in them
+	struct poolset *next; // in use, or free
 };
 
 // setlock guards the lists; with the world stopped nobody holds it.

@@ -88,8 +88,7 @@ void
 gort_rwmutex_unlock(gort_rwmutex *rw)
 {
 	// Release: pairs with the readers' acquire.
-	int32_t waiting =
-		__atomic_add_fetch(&rw->reader_count, MAX_READERS, __ATOMIC_RELEASE);
+	int32_t waiting = __atomic_add_fetch(&rw->reader_count, MAX_READERS, __ATOMIC_RELEASE);
 	if (rt_unlikely(waiting >= MAX_READERS))
 		rt_fatal("sync: Unlock of unlocked RWMutex");
 	if (waiting != 0)

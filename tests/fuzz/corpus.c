@@ -56,7 +56,8 @@ static void
 add_unpacked(const struct input *gz)
 {
 	static uint8_t out[MAX_SIZE];
-	z_stream z = { .next_in = gz->p, .avail_in = (uInt)gz->n, .next_out = out, .avail_out = MAX_SIZE };
+	z_stream z = {
+		.next_in = gz->p, .avail_in = (uInt)gz->n, .next_out = out, .avail_out = MAX_SIZE};
 	if (inflateInit2(&z, 15 + 16) == Z_OK && inflate(&z, Z_FINISH) == Z_STREAM_END)
 		add_input(out, MAX_SIZE - z.avail_out);
 	inflateEnd(&z);
@@ -92,7 +93,7 @@ flip(struct input *in)
 static void
 poke(struct input *in)
 {
-	static const uint8_t often[] = { 0, 1, 0x7f, 0x80, 0xff, 0x0a, 0x12 };
+	static const uint8_t often[] = {0, 1, 0x7f, 0x80, 0xff, 0x0a, 0x12};
 	in->p[draw(in->n)] = often[draw(sizeof(often))];
 }
 
@@ -109,7 +110,8 @@ static void
 paste(struct input *in)
 {
 	const struct input *from = &inputs[draw(ninputs)];
-	size_t n = 1 + draw(from->n < 200 ? from->n : 200), at = draw(in->n + 1), start = draw(from->n - n + 1);
+	size_t n = 1 + draw(from->n < 200 ? from->n : 200), at = draw(in->n + 1),
+	       start = draw(from->n - n + 1);
 	if (in->n + n > MAX_SIZE)
 		return;
 	memmove(in->p + at + n, in->p + at, in->n - at);
@@ -120,7 +122,7 @@ paste(struct input *in)
 static void
 mutate(struct input *in)
 {
-	static void (*const ways[])(struct input *) = { flip, flip, poke, poke, cut, paste };
+	static void (*const ways[])(struct input *) = {flip, flip, poke, poke, cut, paste};
 	for (uint64_t k = 1 + draw(6); k && in->n; k--)
 		ways[draw(sizeof(ways) / sizeof(*ways))](in);
 }
@@ -140,7 +142,7 @@ main(int argc, char **argv)
 	for (; time(NULL) < end; runs++) {
 		state = (seed << 32 | runs) * 0x9e3779b97f4a7c15ull + 1;
 		const struct input *from = &inputs[draw(ninputs)];
-		struct input in = { room, from->n };
+		struct input in = {room, from->n};
 		memcpy(room, from->p, from->n);
 		mutate(&in);
 		if (runs % 16384 == 0) {
@@ -154,7 +156,8 @@ main(int argc, char **argv)
 			profile_free(p);
 		LLVMFuzzerTestOneInput(in.p, in.n);
 	}
-	printf("seed %" PRIu64 ": %" PRIu64 " mutations, %" PRIu64 " of them profiles\n", seed, runs, accepted);
+	printf("seed %" PRIu64 ": %" PRIu64 " mutations, %" PRIu64 " of them profiles\n", seed,
+	       runs, accepted);
 	// A test of refusals alone would be a weak one.
 	return runs > 100 && accepted < runs / 50;
 }

@@ -13,15 +13,16 @@ static void
 show(FILE *out, const struct stacks *s)
 {
 	for (size_t column = 0; column < s->ncolumns; column++) {
-		top_print(out, s, &(struct top_options){ .column = column });
-		top_print(out, s, &(struct top_options){ .column = column, .by_cum = true, .limit = 3 });
+		top_print(out, s, &(struct top_options){.column = column});
+		top_print(out, s,
+			  &(struct top_options){.column = column, .by_cum = true, .limit = 3});
 	}
 }
 
 static void
 draw(FILE *out, const struct stacks *s, const char *base)
 {
-	struct page_options o = { .title = s->program, .base = base, .column = s->shown };
+	struct page_options o = {.title = s->program, .base = base, .column = s->shown};
 	if (!page_write(out, s, &o))
 		abort();
 }
@@ -30,7 +31,7 @@ static void
 use(FILE *out, const pprof_profile *p)
 {
 	char err[256];
-	struct stacks s = { 0 };
+	struct stacks s = {0};
 	if (stacks_add(&s, p, false, err, sizeof(err))) {
 		show(out, &s);
 		draw(out, &s, NULL);

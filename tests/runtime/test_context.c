@@ -84,8 +84,8 @@ GORT_TEST(context, values_are_those_of_the_nearest)
 GORT_TEST(context, deadline_passes)
 {
 	int64_t start = gort_nanotime(), at;
-	gort_context *a = gort_context_with_timeout(gort_context_background(),
-						    20 * GORT_MILLISECOND);
+	gort_context *a =
+		gort_context_with_timeout(gort_context_background(), 20 * GORT_MILLISECOND);
 	gort_context *b = gort_context_with_timeout(a, GORT_SECOND); // a's comes first
 	CHECK(gort_context_deadline(b, &at));
 	CHECK(at - start >= 20 * GORT_MILLISECOND && at - start < GORT_SECOND);
@@ -112,8 +112,8 @@ GORT_TEST(context, earlier_deadline_of_a_child_spares_the_parent)
 
 GORT_TEST(context, cancelled_in_time_is_not_timed_out)
 {
-	gort_context *a = gort_context_with_timeout(gort_context_background(),
-						    5 * GORT_MILLISECOND);
+	gort_context *a =
+		gort_context_with_timeout(gort_context_background(), 5 * GORT_MILLISECOND);
 	gort_context_cancel(a);
 	gort_sleep(10 * GORT_MILLISECOND);
 	CHECK_EQ(gort_context_err(a), -ECANCELED);

@@ -88,7 +88,7 @@ reader(struct node *n)
 	struct thing *kept[KEEP] = {0};
 	struct thing *volatile *slot = &n->slot;
 	for (unsigned i = 0; !atomic_load(&stop);) {
-		struct thing *t = *slot;
+		struct thing *t = __atomic_load_n(slot, __ATOMIC_RELAXED);
 		if (t && t != kept[(i + KEEP - 1) % KEEP]) {
 			kept[i++ % KEEP] = t;
 			atomic_fetch_add_explicit(&taken, 1, memory_order_relaxed);

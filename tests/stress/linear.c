@@ -16,15 +16,26 @@
 enum { MAX_OPS = 32, MAX_WORKERS = 4 };
 
 enum kind {
-	LOAD, STORE, LOAD_OR_STORE, LOAD_AND_DELETE, SWAP, CAS, CAD, CLEAR, // one key of a map
-	SEND, TRY_SEND, RECV, TRY_RECV, CLOSE,                              // a channel
+	LOAD,
+	STORE,
+	LOAD_OR_STORE,
+	LOAD_AND_DELETE,
+	SWAP,
+	CAS,
+	CAD,
+	CLEAR, // one key of a map
+	SEND,
+	TRY_SEND,
+	RECV,
+	TRY_RECV,
+	CLOSE, // a channel
 };
 
 struct op {
 	enum kind kind;
-	int arg, arg2;	     // what is stored or sent; 0: absent
-	int result;	     // what was there, or came; for booleans 0 or 1
-	bool ok;	     // loaded, sent, received
+	int arg, arg2; // what is stored or sent; 0: absent
+	int result;    // what was there, or came; for booleans 0 or 1
+	bool ok;       // loaded, sent, received
 	int64_t call, ret;
 };
 
@@ -173,9 +184,19 @@ linearizable(const struct history *h, uint64_t initial)
 static void
 print(const struct history *h)
 {
-	static const char *const names[] = {
-		"load", "store", "load_or_store", "load_and_delete", "swap", "compare_and_swap",
-		"compare_and_delete", "clear", "send", "try_send", "recv", "try_recv", "close"};
+	static const char *const names[] = {"load",
+					    "store",
+					    "load_or_store",
+					    "load_and_delete",
+					    "swap",
+					    "compare_and_swap",
+					    "compare_and_delete",
+					    "clear",
+					    "send",
+					    "try_send",
+					    "recv",
+					    "try_recv",
+					    "close"};
 	for (int i = 0; i < h->n; i++) {
 		const struct op *o = &h->op[i];
 		printf("  [%lld, %lld] %s(%d, %d): %d, %d\n", (long long)o->call, (long long)o->ret,
@@ -186,20 +207,24 @@ print(const struct history *h)
 static void
 check_the_search(void)
 {
-	struct history stale = {.n = 2, .op = {{STORE, 5, 0, 0, false, 1, 2}, // and then
-					       {LOAD, 0, 0, 0, false, 3, 4}}};
+	struct history stale = {.n = 2,
+				.op = {{STORE, 5, 0, 0, false, 1, 2}, // and then
+				       {LOAD, 0, 0, 0, false, 3, 4}}};
 	STRESS_CHECK(!linearizable(&stale, 0), "a stale load passes");
 	stale.op[1].call = 2;
 	stale.op[0].ret = 3;
 	STRESS_CHECK(linearizable(&stale, 0), "a load beside the store is refused");
-	struct history twice = {.n = 3, .op = {{STORE, 5, 0, 0, false, 1, 2},
-					       {LOAD_AND_DELETE, 0, 0, 5, true, 3, 6},
-					       {LOAD_AND_DELETE, 0, 0, 5, true, 4, 5}}};
+	struct history twice = {.n = 3,
+				.op = {{STORE, 5, 0, 0, false, 1, 2},
+				       {LOAD_AND_DELETE, 0, 0, 5, true, 3, 6},
+				       {LOAD_AND_DELETE, 0, 0, 5, true, 4, 5}}};
 	STRESS_CHECK(!linearizable(&twice, 0), "two deletes of one value pass");
-	struct history order = {.n = 4, .cap = 2, .op = {{SEND, 1, 0, 0, true, 1, 2},
-							 {SEND, 2, 0, 0, true, 3, 4},
-							 {RECV, 0, 0, 2, true, 5, 6},
-							 {RECV, 0, 0, 1, true, 7, 8}}};
+	struct history order = {.n = 4,
+				.cap = 2,
+				.op = {{SEND, 1, 0, 0, true, 1, 2},
+				       {SEND, 2, 0, 0, true, 3, 4},
+				       {RECV, 0, 0, 2, true, 5, 6},
+				       {RECV, 0, 0, 1, true, 7, 8}}};
 	STRESS_CHECK(!linearizable(&order, 0), "values that overtake each other pass");
 	order.op[1].call = 1; // the sends are concurrent
 	STRESS_CHECK(linearizable(&order, 0), "an order of concurrent sends is refused");

@@ -2,7 +2,7 @@
 // The plain-store unlock against the first waiter's arrival: many short lives of mutexes, in each of which
 // four goroutines meet just when the lock is let go. A registration that an unlock overwrites leaves its
 // goroutine asleep for ever: the program ends in a deadlock report. (With rt_os_rseq_fence made a no-op,
-// every second run of three seconds does.) The memory of a mutex is overwritten as soon as the last one
+// runs of three seconds do.) The memory of a mutex is overwritten as soon as the last one
 // has unlocked it: an unlock that writes to it later is seen.
 #include "stress.h"
 

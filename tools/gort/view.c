@@ -12,13 +12,13 @@
 #include "gort/gort.h"
 
 static const struct option all_options[] = {
-	{ "cum", no_argument, NULL, 'c' },
-	{ "n", required_argument, NULL, 'n' },
-	{ "sample_index", required_argument, NULL, 's' },
-	{ "o", required_argument, NULL, 'o' },
-	{ "base", required_argument, NULL, 'b' },
-	{ "title", required_argument, NULL, 't' },
-	{ "help", no_argument, NULL, 'h' },
+	{"cum", no_argument, NULL, 'c'},
+	{"n", required_argument, NULL, 'n'},
+	{"sample_index", required_argument, NULL, 's'},
+	{"o", required_argument, NULL, 'o'},
+	{"base", required_argument, NULL, 'b'},
+	{"title", required_argument, NULL, 't'},
+	{"help", no_argument, NULL, 'h'},
 };
 #define NOPTIONS (sizeof(all_options) / sizeof(*all_options))
 
@@ -32,7 +32,7 @@ choose(struct option *to, const char *wanted)
 		if (all_options[i].val == 'h' || strstr(wanted, word))
 			to[n++] = all_options[i];
 	}
-	to[n] = (struct option){ 0 };
+	to[n] = (struct option){0};
 }
 
 static bool

@@ -69,7 +69,7 @@ put_json(struct buffer *b, const char *s)
 static void
 put_text(struct buffer *b, const char *s)
 {
-	struct names one = { 0 };
+	struct names one = {0};
 	names_id(&one, s);
 	put_json(b, one.v[0]);
 	names_free(&one);
@@ -78,7 +78,7 @@ put_text(struct buffer *b, const char *s)
 static void
 put_meta(struct buffer *b, const struct stacks *s, const struct page_options *o)
 {
-	struct buffer j = { 0 };
+	struct buffer j = {0};
 	char number[32];
 	put_string(&j, "{\"columns\":[");
 	for (size_t i = 0; i < s->ncolumns; i++) {
@@ -145,8 +145,9 @@ put_tree(struct buffer *b, const struct tree *t)
 static bool
 compress_buffer(const struct buffer *in, struct buffer *out)
 {
-	z_stream z = { 0 };
-	if (in->n > UINT32_MAX / 2 || deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+	z_stream z = {0};
+	if (in->n > UINT32_MAX / 2 ||
+	    deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
 		return false;
 	out->cap = deflateBound(&z, in->n);
 	out->p = view_must(malloc(out->cap));
@@ -163,13 +164,15 @@ compress_buffer(const struct buffer *in, struct buffer *out)
 static void
 write_base64(FILE *out, const struct buffer *b)
 {
-	static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digit[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	for (size_t i = 0; i < b->n; i += 3) {
 		size_t left = b->n - i;
 		uint32_t v = (uint32_t)b->p[i] << 16 | (uint32_t)(left > 1 ? b->p[i + 1] : 0) << 8 |
 			     (left > 2 ? b->p[i + 2] : 0);
-		char text[4] = { digit[v >> 18], digit[v >> 12 & 63], left > 1 ? digit[v >> 6 & 63] : '=',
-				 left > 2 ? digit[v & 63] : '=' };
+		char text[4] = {digit[v >> 18], digit[v >> 12 & 63],
+				left > 1 ? digit[v >> 6 & 63] : '=',
+				left > 2 ? digit[v & 63] : '='};
 		fwrite(text, 1, 4, out);
 		if (i % 90 == 87)
 			putc('\n', out);
@@ -193,7 +196,7 @@ bool
 page_write(FILE *out, const struct stacks *s, const struct page_options *o)
 {
 	struct tree t;
-	struct buffer data = { 0 }, packed = { 0 };
+	struct buffer data = {0}, packed = {0};
 	tree_build(&t, s, o->base != NULL);
 	put_meta(&data, s, o);
 	put_tree(&data, &t);

@@ -25,19 +25,19 @@ index_of(const struct id *ids, size_t n, uint64_t id)
 {
 	if (id - 1 < n && ids[id - 1].id == id)
 		return ids[id - 1].index;
-	struct id key = { .id = id };
+	struct id key = {.id = id};
 	const struct id *at = n ? bsearch(&key, ids, n, sizeof(*ids), by_id) : NULL;
 	return at ? at->index : SIZE_MAX;
 }
 
-#define SORTED_IDS(ARRAY, N)                                                           \
-	({                                                                             \
-		struct id *ids_ = view_must(calloc((N) + 1, sizeof(*ids_)));           \
-		for (size_t i_ = 0; i_ < (N); i_++)                                    \
-			ids_[i_] = (struct id){ .id = (ARRAY)[i_]->id, .index = i_ };  \
-		if (N)                                                                 \
-			qsort(ids_, (N), sizeof(*ids_), by_id);                        \
-		ids_;                                                                  \
+#define SORTED_IDS(ARRAY, N)                                                                       \
+	({                                                                                         \
+		struct id *ids_ = view_must(calloc((N) + 1, sizeof(*ids_)));                       \
+		for (size_t i_ = 0; i_ < (N); i_++)                                                \
+			ids_[i_] = (struct id){.id = (ARRAY)[i_]->id, .index = i_};                \
+		if (N)                                                                             \
+			qsort(ids_, (N), sizeof(*ids_), by_id);                                    \
+		ids_;                                                                              \
 	})
 
 // ---- functions ----
@@ -149,14 +149,16 @@ add_sample(struct loader *l, const pprof_sample *from, bool base)
 	if (s->nsamples == s->cap_samples) {
 		s->cap_samples = 2 * s->cap_samples + 256;
 		s->samples = view_must(realloc(s->samples, s->cap_samples * sizeof(*s->samples)));
-		s->values = view_must(realloc(s->values, s->cap_samples * s->ncolumns * sizeof(*s->values)));
+		s->values = view_must(
+			realloc(s->values, s->cap_samples * s->ncolumns * sizeof(*s->values)));
 	}
-	struct stacks_sample to = { .first = s->nframes, .base = base };
+	struct stacks_sample to = {.first = s->nframes, .base = base};
 	for (size_t i = from->n_location_id; i-- > 0;)
 		if (!add_location(l, from->location_id[i]))
 			return false;
 	to.n = s->nframes - to.first;
-	memcpy(&s->values[s->nsamples * s->ncolumns], from->value, s->ncolumns * sizeof(*s->values));
+	memcpy(&s->values[s->nsamples * s->ncolumns], from->value,
+	       s->ncolumns * sizeof(*s->values));
 	s->samples[s->nsamples++] = to;
 	return true;
 }
@@ -166,7 +168,7 @@ add_sample(struct loader *l, const pprof_sample *from, bool base)
 static char *
 copy_of(const char *s)
 {
-	struct names one = { 0 };
+	struct names one = {0};
 	names_id(&one, s); // printable
 	char *copy = view_must(strdup(one.v[0]));
 	names_free(&one);
@@ -202,7 +204,8 @@ same_columns(const struct stacks *s, const pprof_profile *p)
 	for (size_t i = 0; same && i < s->ncolumns; i++) {
 		char *type = copy_of(profile_string(p, p->sample_type[i]->type));
 		char *unit = copy_of(profile_string(p, p->sample_type[i]->unit));
-		same = strcmp(type, s->columns[i].type) == 0 && strcmp(unit, s->columns[i].unit) == 0;
+		same = strcmp(type, s->columns[i].type) == 0 &&
+		       strcmp(unit, s->columns[i].unit) == 0;
 		free(type);
 		free(unit);
 	}
@@ -236,11 +239,13 @@ stacks_add(struct stacks *s, const pprof_profile *p, bool base, char *err, size_
 			return false;
 		set_heading(s, p);
 	} else if (!same_columns(s, p)) {
-		snprintf(err, n, "its sample types are others than those of the profile it is compared with");
+		snprintf(err, n,
+			 "its sample types are others than those of the profile it is compared "
+			 "with");
 		return false;
 	}
 	join_heading(s, p);
-	struct loader l = { .s = s, .p = p };
+	struct loader l = {.s = s, .p = p};
 	load_names(&l);
 	bool ok = true;
 	for (size_t i = 0; ok && i < p->n_sample; i++)
@@ -267,7 +272,7 @@ stacks_free(struct stacks *s)
 	free(s->doc_url);
 	names_free(&s->comments);
 	names_free(&s->functions);
-	*s = (struct stacks){ 0 };
+	*s = (struct stacks){0};
 }
 
 int
@@ -279,9 +284,11 @@ stacks_column(const struct stacks *s, const char *name)
 	unsigned long i = strtoul(name, &end, 10);
 	if (*end == 0)
 		return i < s->ncolumns ? (int)i : -1;
-	const char *short_name = strncmp(name, "inuse_", 6) == 0 ? name + 6 : name; // as pprof has it
+	const char *short_name =
+		strncmp(name, "inuse_", 6) == 0 ? name + 6 : name; // as pprof has it
 	for (i = 0; i < s->ncolumns; i++)
-		if (strcmp(s->columns[i].type, name) == 0 || strcmp(s->columns[i].type, short_name) == 0)
+		if (strcmp(s->columns[i].type, name) == 0 ||
+		    strcmp(s->columns[i].type, short_name) == 0)
 			return (int)i;
 	return -1;
 }

@@ -32,7 +32,7 @@ struct stacks {
 	struct names functions;
 	struct stacks_column *columns;
 	size_t ncolumns;
-	size_t shown; // the column to begin with
+	size_t shown;	  // the column to begin with
 	uint32_t *frames; // function << 1 | inlined into the frame before it
 	size_t nframes, cap_frames;
 	struct stacks_sample *samples;

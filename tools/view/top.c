@@ -22,8 +22,8 @@ struct node {
 };
 
 struct edge {
-	uint64_t key;	 // caller << 32 | callee
-	size_t seen;	 // as above; 0: an empty slot
+	uint64_t key; // caller << 32 | callee
+	size_t seen;  // as above; 0: an empty slot
 	int64_t weight;
 	bool inlined; // at every place
 };
@@ -47,8 +47,8 @@ struct table {
 	bool *kept; // NULL: all
 	struct row *rows;
 	size_t nrows, original, dropped;
-	int64_t sum;   // of all flat values
-	int64_t total; // what percentages are of
+	int64_t sum;	  // of all flat values
+	int64_t total;	  // what percentages are of
 	const char *unit; // of all rows
 };
 
@@ -83,7 +83,8 @@ add_edge(struct edges *t, uint64_t key, size_t sample, int64_t weight, bool inli
 		grow(t);
 	struct edge *e = find_slot(t, key);
 	if (!e->seen) {
-		*e = (struct edge){ .key = key, .seen = sample, .weight = weight, .inlined = inlined };
+		*e = (struct edge){
+			.key = key, .seen = sample, .weight = weight, .inlined = inlined};
 		t->n++;
 	} else if (e->seen != sample) {
 		e->seen = sample;
@@ -204,7 +205,8 @@ list(struct table *t)
 	t->nrows = 0;
 	for (size_t i = 0; i < t->s->functions.n; i++)
 		if (t->nodes[i].flat || t->nodes[i].cum)
-			t->rows[t->nrows++] = (struct row){ t->s->functions.v[i], (uint32_t)i, &t->nodes[i] };
+			t->rows[t->nrows++] =
+				(struct row){t->s->functions.v[i], (uint32_t)i, &t->nodes[i]};
 	if (t->nrows)
 		qsort(t->rows, t->nrows, sizeof(*t->rows), t->o->by_cum ? by_cum : by_flat);
 }
@@ -286,9 +288,11 @@ print_duration(FILE *out, const struct table *t)
 {
 	char text[UNIT_TEXT];
 	double ns;
-	fprintf(out, "Duration: %s, ", unit_format(text, t->s->duration_nanos, "nanoseconds", NULL));
+	fprintf(out, "Duration: %s, ",
+		unit_format(text, t->s->duration_nanos, "nanoseconds", NULL));
 	fprintf(out, "Total samples = %s ", value_text(t, text, t->total));
-	if (t->total && unit_nanoseconds(t->total, t->s->columns[t->o->column].unit, &ns) && ns < 0x1p62)
+	if (t->total && unit_nanoseconds(t->total, t->s->columns[t->o->column].unit, &ns) &&
+	    ns < 0x1p62)
 		fprintf(out, "(%s)", unit_percent(text, (int64_t)ns, t->s->duration_nanos));
 	putc('\n', out);
 }
@@ -330,7 +334,8 @@ print_accounting(FILE *out, const struct table *t)
 	fprintf(out, "%s of ", percent + strspn(percent, " "));
 	fprintf(out, "%s total\n", value_text(t, text, t->total));
 	if (t->total && t->dropped)
-		fprintf(out, "Dropped %zu node%s (cum <= %s)\n", t->dropped, t->dropped > 1 ? "s" : "",
+		fprintf(out, "Dropped %zu node%s (cum <= %s)\n", t->dropped,
+			t->dropped > 1 ? "s" : "",
 			value_text(t, text, fraction(t->total, NODE_FRACTION)));
 	if (t->total && t->nrows < t->original)
 		fprintf(out, "Showing top %zu nodes out of %zu\n", t->nrows, t->original);
@@ -346,13 +351,15 @@ print_row(FILE *out, const struct table *t, const struct row *r, int64_t sum)
 	fprintf(out, "%s ", unit_percent(text, sum, t->total));
 	fprintf(out, "%10s ", value_text(t, text, node->cum));
 	fprintf(out, "%s  %s%s\n", unit_percent(text, node->cum, t->total), r->name,
-		!node->inlined ? "" : node->called ? " (partial-inline)" : " (inline)");
+		!node->inlined ? ""
+		: node->called ? " (partial-inline)"
+			       : " (inline)");
 }
 
 void
 top_print(FILE *out, const struct stacks *s, const struct top_options *o)
 {
-	struct table t = { .s = s, .o = o };
+	struct table t = {.s = s, .o = o};
 	fill(&t);
 	t.unit = choose_unit(&t);
 	print_heading(out, &t);

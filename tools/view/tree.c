@@ -54,7 +54,8 @@ child_of(struct builder *b, uint32_t parent, uint32_t word)
 		grow(b);
 	size_t i = find_slot(b, parent, word >> 1);
 	if (!b->slot[i]) {
-		struct tree_node node = { .function = word >> 1, .inlined = word & 1, .parent = parent };
+		struct tree_node node = {
+			.function = word >> 1, .inlined = word & 1, .parent = parent};
 		b->slot[i] = add_node(b->t, node);
 	}
 	b->t->nodes[b->slot[i]].inlined &= word & 1;
@@ -91,10 +92,11 @@ link_children(struct tree *t, const struct stacks *s)
 {
 	struct named *order = view_must(calloc(t->n, sizeof(*order)));
 	for (size_t i = 1; i < t->n; i++)
-		order[i - 1] = (struct named){ s->functions.v[t->nodes[i].function], (uint32_t)i };
+		order[i - 1] = (struct named){s->functions.v[t->nodes[i].function], (uint32_t)i};
 	qsort(order, t->n - 1, sizeof(*order), by_name_backwards);
 	for (size_t i = 0; i + 1 < t->n; i++) {
-		struct tree_node *node = &t->nodes[order[i].node], *parent = &t->nodes[node->parent];
+		struct tree_node *node = &t->nodes[order[i].node],
+				 *parent = &t->nodes[node->parent];
 		node->next = parent->child;
 		parent->child = order[i].node;
 		parent->nchildren++;
@@ -105,9 +107,9 @@ link_children(struct tree *t, const struct stacks *s)
 void
 tree_build(struct tree *t, const struct stacks *s, bool with_base)
 {
-	*t = (struct tree){ .width = s->ncolumns * (with_base ? 2 : 1) };
-	struct builder b = { .t = t, .s = s };
-	add_node(t, (struct tree_node){ 0 });
+	*t = (struct tree){.width = s->ncolumns * (with_base ? 2 : 1)};
+	struct builder b = {.t = t, .s = s};
+	add_node(t, (struct tree_node){0});
 	for (size_t i = 0; i < s->nsamples; i++)
 		add_sample(&b, i);
 	free(b.slot);
@@ -119,5 +121,5 @@ tree_free(struct tree *t)
 {
 	free(t->nodes);
 	free(t->values);
-	*t = (struct tree){ 0 };
+	*t = (struct tree){0};
 }

@@ -6,7 +6,7 @@
 
 struct tree_node {
 	uint32_t function;
-	bool inlined; // at every place
+	bool inlined;		      // at every place
 	uint32_t parent, child, next; // indices; 0 for none, which is the root's
 	uint32_t nchildren;
 };

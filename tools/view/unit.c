@@ -14,27 +14,25 @@ struct unit {
 };
 
 static const struct unit bytes[] = {
-	{ "B", { "b", "byte" }, 1 },
-	{ "kB", { "kb", "kbyte", "kilobyte" }, 0x1p10 },
-	{ "MB", { "mb", "mbyte", "megabyte" }, 0x1p20 },
-	{ "GB", { "gb", "gbyte", "gigabyte" }, 0x1p30 },
-	{ "TB", { "tb", "tbyte", "terabyte" }, 0x1p40 },
-	{ "PB", { "pb", "pbyte", "petabyte" }, 0x1p50 },
+	{"B", {"b", "byte"}, 1},
+	{"kB", {"kb", "kbyte", "kilobyte"}, 0x1p10},
+	{"MB", {"mb", "mbyte", "megabyte"}, 0x1p20},
+	{"GB", {"gb", "gbyte", "gigabyte"}, 0x1p30},
+	{"TB", {"tb", "tbyte", "terabyte"}, 0x1p40},
+	{"PB", {"pb", "pbyte", "petabyte"}, 0x1p50},
 };
 
 static const struct unit times[] = {
-	{ "ns", { "ns", "nanosecond" }, 1 },
-	{ "us", { "us", "\xce\xbcs", "microsecond" }, 1e3 },
-	{ "ms", { "ms", "millisecond" }, 1e6 },
-	{ "s", { "s", "sec", "second" }, 1e9 },
-	{ "hrs", { "hr", "hour" }, 3600e9 },
+	{"ns", {"ns", "nanosecond"}, 1},    {"us", {"us", "\xce\xbcs", "microsecond"}, 1e3},
+	{"ms", {"ms", "millisecond"}, 1e6}, {"s", {"s", "sec", "second"}, 1e9},
+	{"hrs", {"hr", "hour"}, 3600e9},
 };
 
 // zero: the unit of what is too small for any.
 static const struct family {
 	const struct unit *units;
 	size_t n, zero;
-} families[] = { { bytes, 6, 0 }, { times, 5, 3 } };
+} families[] = {{bytes, 6, 0}, {times, 5, 3}};
 
 static bool
 is_spelt(const struct unit *u, const char *name)
@@ -100,7 +98,7 @@ unit_format(char text[UNIT_TEXT], int64_t value, const char *unit, const char *t
 	const struct family *f, *g;
 	const struct unit *u = find(unit, &f);
 	if (!u) {
-		static const char *const plain[] = { "count", "sample", "unit" };
+		static const char *const plain[] = {"count", "sample", "unit"};
 		const char *shown = to ? to : "";
 		for (size_t i = 0; i < sizeof(plain) / sizeof(*plain); i++)
 			if (strcmp(shown, plain[i]) == 0)

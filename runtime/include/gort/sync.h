@@ -38,15 +38,21 @@ typedef struct gort_mutex {
 GORT_API void gort_mutex_lock_slow_(gort_mutex *m);
 GORT_API bool gort_mutex_try_lock_slow_(gort_mutex *m);
 
+// Sets locked in a word that is free but for the two bits that stay after contention.
+static inline bool
+gort_mutex_try_(gort_mutex *m)
+{
+	int32_t free = __atomic_load_n(&m->state, __ATOMIC_RELAXED) & (8 | 16);
+	// Acquire: pairs with the release of whoever unlocked.
+	return __atomic_compare_exchange_n(&m->state, &free, free | 1, false, __ATOMIC_ACQUIRE,
+					   __ATOMIC_RELAXED);
+}
+
 // gort_mutex_lock locks m, blocking until that is possible. Go: (*Mutex).Lock.
 static inline void
 gort_mutex_lock(gort_mutex *m)
 {
-	int32_t free = 0;
-	// Acquire: pairs with the release of whoever unlocked.
-	if (__builtin_expect(!__atomic_compare_exchange_n(&m->state, &free, 1, false,
-							  __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
-			     0))
+	if (__builtin_expect(!gort_mutex_try_(m), 0))
 		gort_mutex_lock_slow_(m);
 }
 
@@ -55,10 +61,7 @@ gort_mutex_lock(gort_mutex *m)
 static inline bool
 gort_mutex_try_lock(gort_mutex *m)
 {
-	int32_t free = 0;
-	return __atomic_compare_exchange_n(&m->state, &free, 1, false, __ATOMIC_ACQUIRE,
-					   __ATOMIC_RELAXED) ||
-	       gort_mutex_try_lock_slow_(m);
+	return gort_mutex_try_(m) || gort_mutex_try_lock_slow_(m);
 }
 
 // gort_mutex_unlock unlocks m. Fatal with "sync: unlock of unlocked mutex". Does not touch m once it is
