@@ -43,7 +43,7 @@ struct rtp_bucket {
 	uint64_t next;    // offset of the next one in this hash chain
 	uint64_t all;     // offset of the kind's next older one
 	uint64_t hash;
-	uint64_t aux;     // heap: bytes of the object; otherwise the label set
+	uint64_t aux;     // heap: bytes that its sampling counted; otherwise the label set
 	uint32_t ordinal; // 0.. within the kind: index into a session's base
 	uint8_t kind, nval;
 	uint16_t npc;

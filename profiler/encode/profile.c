@@ -260,7 +260,7 @@ function_id(struct writer *w, const char *name, size_t len)
 static uint32_t
 name_of(struct writer *w, uint64_t addr)
 {
-	if (addr < RTP_PC_MARKERS)
+	if (addr && addr < RTP_PC_MARKERS)
 		return function_id(w, marker_names[addr], strlen(marker_names[addr]));
 	if (!w->a->names)
 		return 0;
@@ -381,19 +381,28 @@ write_sample(struct writer *w, const struct rtp_bucket *b, const int64_t *values
 	rtp_out_msg(w->o, PROFILE_SAMPLE, &w->msg);
 }
 
+static void
+unbias(int64_t n, int64_t bytes, double mean, int64_t rate, int64_t *n_out, int64_t *bytes_out)
+{
+	double scale = rate > 1 ? 1 / rtp_one_minus_exp(mean / (double)rate) : 1;
+	*n_out = (int64_t)((double)n * scale);
+	*bytes_out = (int64_t)((double)bytes * scale);
+}
+
+void
+rtp_heap_unbias_as(int64_t n, int64_t bytes, int64_t weight, int64_t rate, int64_t *n_out, int64_t *bytes_out)
+{
+	*n_out = *bytes_out = 0;
+	if (n != 0 && bytes != 0)
+		unbias(n, bytes, (double)weight, rate, n_out, bytes_out);
+}
+
 void
 rtp_heap_unbias(int64_t n, int64_t bytes, int64_t rate, int64_t *n_out, int64_t *bytes_out)
 {
-	*n_out = n;
-	*bytes_out = bytes;
-	if (n == 0 || bytes == 0) {
-		*n_out = *bytes_out = 0;
-	} else if (rate > 1) {
-		double mean = (double)bytes / (double)n;
-		double scale = 1 / rtp_one_minus_exp(mean / (double)rate);
-		*n_out = (int64_t)((double)n * scale);
-		*bytes_out = (int64_t)((double)bytes * scale);
-	}
+	*n_out = *bytes_out = 0;
+	if (n != 0 && bytes != 0)
+		unbias(n, bytes, (double)bytes / (double)n, rate, n_out, bytes_out);
 }
 
 void
@@ -425,15 +434,15 @@ write_heap(struct writer *w, const struct rtp_bucket *b, const uint64_t *base, c
 	int64_t used = (int64_t)(col[RTP_ALLOCS] - col[RTP_FREES]);
 	int64_t used_bytes = (int64_t)(col[RTP_ALLOC_BYTES] - col[RTP_FREE_BYTES]);
 	int64_t allocs = (int64_t)col[RTP_ALLOCS], bytes = (int64_t)col[RTP_ALLOC_BYTES];
-	int64_t size = allocs ? bytes / allocs : 0;
+	int64_t size = allocs ? bytes / allocs : 0, weight = b->aux ? (int64_t)b->aux : size;
 	if (w->a->base) { // what was allocated since; what is in use now
 		allocs -= base ? (int64_t)base[RTP_ALLOCS] : 0;
 		bytes -= base ? (int64_t)base[RTP_ALLOC_BYTES] : 0;
 		if (allocs == 0 && used == 0)
 			return;
 	}
-	rtp_heap_unbias(allocs, bytes, w->r->mem_rate, &v[0], &v[1]);
-	rtp_heap_unbias(used, used_bytes, w->r->mem_rate, &v[2], &v[3]);
+	rtp_heap_unbias_as(allocs, bytes, weight, w->r->mem_rate, &v[0], &v[1]);
+	rtp_heap_unbias_as(used, used_bytes, weight, w->r->mem_rate, &v[2], &v[3]);
 	write_sample(w, b, v, 4, size);
 }
 

@@ -49,6 +49,9 @@ int rtp_profile_write(struct rtp_region *r, const struct rtp_profile_args *a, st
 
 // The unbiased estimate for n sampled objects of together `bytes`, taken at one sample a `rate` bytes.
 void rtp_heap_unbias(int64_t n, int64_t bytes, int64_t rate, int64_t *n_out, int64_t *bytes_out);
+// The same for objects that each had `weight` bytes' chance of being sampled, whatever they take.
+void rtp_heap_unbias_as(int64_t n, int64_t bytes, int64_t weight, int64_t rate, int64_t *n_out,
+			int64_t *bytes_out);
 
 // The heap columns of a bucket that a profile reports: what is published, or everything when no
 // collection was ever published.

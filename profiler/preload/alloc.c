@@ -6,6 +6,7 @@
 // A block's size is what it takes: glibc's header and rounding included, as Go counts size classes.
 #include <dlfcn.h>
 #include <errno.h>
+#include <gnu/libc-version.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +14,14 @@
 #include <gort/base.h>
 
 #include "preload/preload.h"
+#include "unwind/modules.h"
 
 // Bytes until this thread's next sample. 0 at its start: the first allocation draws.
 static _Thread_local uint64_t left __attribute__((tls_model("initial-exec")));
 static _Thread_local bool drawn __attribute__((tls_model("initial-exec")));
+
+// Of an allocator that is not libc's.
+static size_t (*foreign_usable_size)(void *p);
 
 static _Atomic int mode; // 0 not started, 1 sampling, -1 off for good
 
@@ -183,6 +188,13 @@ wanted(uint64_t f)
 	return true;
 }
 
+// What a block takes: glibc's chunk, or what another allocator rounded its size to.
+static uint64_t
+taken(void *p, uint64_t f)
+{
+	return foreign_usable_size ? foreign_usable_size(p) : f;
+}
+
 static void
 record(void *p, uint64_t f)
 {
@@ -194,9 +206,10 @@ record(void *p, uint64_t f)
 	rtp_busy++;
 	int n = preload_capture(0, pcs);
 	struct rtp_bucket *b = rtp_bucket(r, RTP_HEAP, f, pcs, n);
-	if (b && preload_live_add(p, (struct preload_block){ b, f })) {
+	uint64_t size = taken(p, f);
+	if (b && preload_live_add(p, (struct preload_block){ b, size })) {
 		rtp_add(&b->v[RTP_ALLOCS], 1);
-		rtp_add(&b->v[RTP_ALLOC_BYTES], f);
+		rtp_add(&b->v[RTP_ALLOC_BYTES], size);
 	} else if (b) {
 		rtp_add(&r->no_memory[RTP_HEAP], 1);
 	}
@@ -361,6 +374,11 @@ pvalloc(size_t n)
 void
 preload_alloc_start(void)
 {
+	unsigned token;
+	const struct rtp_modules *t = rtp_modules_enter(&token);
+	if (rtp_module_of(t, (uintptr_t)real.malloc) != rtp_module_of(t, (uintptr_t)gnu_get_libc_version))
+		*(void **)&foreign_usable_size = dlsym(RTLD_NEXT, "malloc_usable_size");
+	rtp_modules_leave(token);
 	rt_store(&mode, preload_opt.heap ? 1 : -1);
 }
 

@@ -7,7 +7,7 @@
 // unlock without contention anywhere costs one load. The table's locks are held for a few instructions;
 // whoever does not get one goes on unrecorded.
 //
-// Until preload_locks_start every entry is the real function, found at the first call.
+// The real functions are found at the first call of any.
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
@@ -178,6 +178,9 @@ delayed(int64_t ns, void *leaf)
 #define COND pthread_cond_t *
 #define TIME const struct timespec *
 
+static int first_mutex_lock(MUTEX), first_mutex_unlock(MUTEX), first_rdlock(RWLOCK), first_wrlock(RWLOCK),
+	first_rwunlock(RWLOCK);
+
 static struct {
 	int (*mutex_lock)(MUTEX), (*mutex_trylock)(MUTEX), (*mutex_unlock)(MUTEX);
 	int (*mutex_timedlock)(MUTEX, TIME), (*mutex_clocklock)(MUTEX, clockid_t, TIME);
@@ -189,47 +192,11 @@ static struct {
 	int (*sem_clockwait)(sem_t *, clockid_t, TIME);
 	int (*join)(pthread_t, void **), (*timedjoin)(pthread_t, void **, TIME);
 	int (*barrier_wait)(pthread_barrier_t *);
-} real;
+} real = { .mutex_lock = first_mutex_lock, .mutex_unlock = first_mutex_unlock, .rdlock = first_rdlock,
+	   .wrlock = first_wrlock, .rwunlock = first_rwunlock };
 
-// What the exported functions jump to.
-static int first_mutex_lock(MUTEX), first_mutex_unlock(MUTEX), first_rdlock(RWLOCK), first_wrlock(RWLOCK),
-	first_rwunlock(RWLOCK);
-static struct {
-	int (*mutex_lock)(MUTEX), (*mutex_unlock)(MUTEX);
-	int (*rdlock)(RWLOCK), (*wrlock)(RWLOCK), (*rwunlock)(RWLOCK);
-} entry = { first_mutex_lock, first_mutex_unlock, first_rdlock, first_wrlock, first_rwunlock };
+static _Atomic bool on; // preload_locks_start was called: all of real is found
 
-static _Atomic bool on; // for the calls that are never short
-
-GORT_API int
-pthread_mutex_lock(MUTEX m)
-{
-	return entry.mutex_lock(m);
-}
-
-GORT_API int
-pthread_mutex_unlock(MUTEX m)
-{
-	return entry.mutex_unlock(m);
-}
-
-GORT_API int
-pthread_rwlock_rdlock(RWLOCK l)
-{
-	return entry.rdlock(l);
-}
-
-GORT_API int
-pthread_rwlock_wrlock(RWLOCK l)
-{
-	return entry.wrlock(l);
-}
-
-GORT_API int
-pthread_rwlock_unlock(RWLOCK l)
-{
-	return entry.rwunlock(l);
-}
 
 // ---- locks, timed ----
 
@@ -255,9 +222,11 @@ contended_mutex(MUTEX m)
 	return WAIT_FOR(m, pthread_mutex_lock, real.mutex_lock(m));
 }
 
-static int
-timed_mutex_lock(MUTEX m)
+GORT_API int
+pthread_mutex_lock(MUTEX m)
 {
+	if (!rt_load(&on))
+		return real.mutex_lock(m);
 	int rc = real.mutex_trylock(m);
 	return rt_likely(rc != EBUSY) ? rc : contended_mutex(m);
 }
@@ -271,8 +240,8 @@ contended_unlock(MUTEX m)
 	return rc;
 }
 
-static int
-timed_mutex_unlock(MUTEX m)
+GORT_API int
+pthread_mutex_unlock(MUTEX m)
 {
 	if (rt_unlikely(rt_load(&waiting) != 0))
 		return contended_unlock(m);
@@ -285,9 +254,11 @@ contended_rdlock(RWLOCK l)
 	return WAIT_FOR(l, pthread_rwlock_rdlock, real.rdlock(l));
 }
 
-static int
-timed_rdlock(RWLOCK l)
+GORT_API int
+pthread_rwlock_rdlock(RWLOCK l)
 {
+	if (!rt_load(&on))
+		return real.rdlock(l);
 	int rc = real.tryrdlock(l);
 	return rt_likely(rc != EBUSY) ? rc : contended_rdlock(l);
 }
@@ -298,15 +269,17 @@ contended_wrlock(RWLOCK l)
 	return WAIT_FOR(l, pthread_rwlock_wrlock, real.wrlock(l));
 }
 
-static int
-timed_wrlock(RWLOCK l)
+GORT_API int
+pthread_rwlock_wrlock(RWLOCK l)
 {
+	if (!rt_load(&on))
+		return real.wrlock(l);
 	int rc = real.trywrlock(l);
 	return rt_likely(rc != EBUSY) ? rc : contended_wrlock(l);
 }
 
-static int
-timed_rwunlock(RWLOCK l)
+GORT_API int
+pthread_rwlock_unlock(RWLOCK l)
 {
 	if (rt_likely(rt_load(&waiting) == 0))
 		return real.rwunlock(l);
@@ -492,16 +465,6 @@ find(void *to, const char *name, const char *version)
 }
 
 static void
-set_entries(bool locks)
-{
-	entry.mutex_lock = locks ? timed_mutex_lock : real.mutex_lock;
-	entry.mutex_unlock = locks && preload_opt.mutex ? timed_mutex_unlock : real.mutex_unlock;
-	entry.rdlock = locks ? timed_rdlock : real.rdlock;
-	entry.wrlock = locks ? timed_wrlock : real.wrlock;
-	entry.rwunlock = locks && preload_opt.mutex ? timed_rwunlock : real.rwunlock;
-}
-
-static void
 find_all(void)
 {
 	find(&real.mutex_trylock, "pthread_mutex_trylock", NULL);
@@ -533,10 +496,8 @@ find_all(void)
 static void
 resolve(void)
 {
-	if (rt_likely(__atomic_load_n(&real.mutex_lock, __ATOMIC_RELAXED)))
-		return;
-	find_all();
-	set_entries(false);
+	if (rt_unlikely(__atomic_load_n(&real.mutex_lock, __ATOMIC_RELAXED) == first_mutex_lock))
+		find_all();
 }
 
 static int
@@ -578,7 +539,5 @@ void
 preload_locks_start(void)
 {
 	resolve();
-	bool locks = preload_opt.block || preload_opt.mutex;
-	set_entries(locks);
-	rt_store(&on, locks);
+	rt_store(&on, preload_opt.block || preload_opt.mutex);
 }

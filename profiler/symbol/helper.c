@@ -34,7 +34,8 @@ runnable(const char *path)
 static bool
 near_library(char *buf, size_t n)
 {
-	static const char *const places[] = { "", "/../tools", "/../libexec/gort", "/../../libexec/gort" };
+	static const char *const places[] = { "", "/../tools", "/../libexec/gort", "/../../libexec/gort",
+					      "/../../../libexec/gort" };
 	Dl_info info;
 	if (!dladdr((const void *)(uintptr_t)rtp_helper_start, &info) || !info.dli_fname)
 		return false;

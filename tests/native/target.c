@@ -219,6 +219,25 @@ threads(void)
 }
 
 static void *
+one_of_many(void *arg)
+{
+	burn((int)(intptr_t)arg);
+	return NULL;
+}
+
+static int
+many(int ms)
+{
+	pthread_t th[64];
+	for (int i = 0; i < 64; i++)
+		pthread_create(&th[i], NULL, one_of_many, (void *)(intptr_t)ms);
+	for (int i = 0; i < 64; i++)
+		pthread_join(th[i], NULL);
+	puts("many");
+	return 0;
+}
+
+static void *
 short_lived(void *arg)
 {
 	free(malloc(100000));
@@ -398,6 +417,8 @@ main(int argc, char **argv)
 		return locks();
 	if (strcmp(what, "threads") == 0)
 		return threads();
+	if (strcmp(what, "many") == 0)
+		return many(n);
 	if (strcmp(what, "churn") == 0)
 		return churn(n);
 	if (strcmp(what, "forks") == 0)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import common
@@ -190,6 +191,38 @@ def test_refusals(d):
     check("stripped" in run([gort, "doctor", "--", stripped]).stdout, "doctor: a stripped program")
 
 
+def test_http(d):
+    p = subprocess.Popen([gort, "run", "-heap", "-http", "localhost:0", "-o", d, "--", "sh", "-c", target + " burn 30000; true"],
+                         env=clean_env(), text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                         start_new_session=True)
+    m = re.search(r"http://(\S+)/debug/pprof/", p.stderr.readline())
+    if not check(m is not None, "-http says where"):
+        p.kill()
+        return
+    for _ in range(2):  # the first request starts the timers
+        top = pprof("-top", "-seconds=1", "http://%s/debug/pprof/profile" % m[1])
+    t = re.search(r"Duration: ([\d.]+)s, Total samples = ([\d.]+)(m?s)", top)
+    check(t is not None and float(t[2]) > 0 and " spin" in top, "profile?seconds=1 without -cpu: " + (t[0] if t else top))
+    many = [subprocess.Popen(["go", "tool", "pprof", "-top", "-seconds=1", "http://%s/debug/pprof/profile" % m[1]],
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) for _ in range(5)]
+    check(all(" spin" in x.communicate(timeout=60)[0] for x in many), "five at once")
+    with urllib.request.urlopen("http://%s/debug/pprof/cmdline" % m[1]) as r:
+        check(r.read().startswith((target + "\0burn").encode()), "the command line is the program's")
+    check(urllib.request.urlopen("http://%s/metrics" % m[1]).read().count(b"process_cpu_seconds_total") > 1, "metrics")
+    os.killpg(p.pid, signal.SIGKILL)
+    p.communicate()
+    r = gort_run(d, ["-http", "0.0.0.0:0"], "burn", "1")
+    check(r.returncode == 2 and "GORT_HTTP_TOKEN" in r.stderr, "a public address without a secret is refused")
+
+
+def test_many(d):
+    r = gort_run(d, ["-cpu", "-rate", "10000"], "many", "40")
+    t = total(only(d, "cpu"), "cpu")
+    # The kernel looks at CPU timers at its clock ticks: what a thread did since the last that met it
+    # running is lost, a few ms of its 40, more on a busy machine.
+    check(r.stdout == "many\n" and 900 <= t <= 2700, "64 threads at 10 kHz: 2560 ms of CPU time, profiled %d ms" % t)
+
+
 def test_duration(d):
     t0 = time.monotonic()
     r = gort_run(d, ["-cpu", "-duration", "300ms"], "burn", "900")
@@ -202,7 +235,7 @@ if not shutil.which("go"):
     print("skipped: no go on the path")
     sys.exit(77)
 for test in (test_cpu, test_rate, test_heap, test_locks, test_processes, test_signals, test_host,
-             test_environment, test_refusals, test_duration):
+             test_environment, test_refusals, test_http, test_many, test_duration):
     if len(sys.argv) > 5 and test.__name__ not in sys.argv[5:]:
         continue
     with tempfile.TemporaryDirectory() as d:

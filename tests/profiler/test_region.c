@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <string.h>
 
+#include "base/rand.h"
+#include "core/labels.h"
 #include "core/region.h"
+#include "encode/profile.h"
 
 TestSuite(region, .timeout = 10);
 
@@ -72,4 +78,72 @@ Test(region, concurrent_insertion_loses_and_doubles_nothing)
 	cr_assert_eq(n, STACKS);
 	cr_assert_eq(total, (uint64_t)THREADS * ROUNDS);
 	rtp_region_free(r);
+}
+
+// A process that died may have written anywhere: what rtp_region_sound lets through can be written out.
+static void
+fill(struct rtp_region *r)
+{
+	for (uintptr_t i = 1; i <= 50; i++) {
+		uintptr_t pcs[] = { 0x1000 * i, 0x2000 * i, 0x3000 };
+		struct rtp_label l = { "thread", "somebody" };
+		uint64_t labels = rtp_off(r, rtp_labels_with(r, NULL, &l, 1));
+		rtp_add(&rtp_bucket(r, RTP_CPU, labels, pcs, 3)->v[RTP_CPU_COUNT], i);
+		rtp_add(&rtp_bucket(r, RTP_HEAP, 64 * i, pcs, 2)->v[RTP_ALLOCS], i);
+		rtp_add(&rtp_bucket(r, RTP_BLOCK, 0, pcs, 3)->v[RTP_LOCK_TICKS], i);
+	}
+	struct rtp_mapping *m = rtp_alloc(r, sizeof(*m));
+	char *path = rtp_alloc(r, 16);
+	strcpy(path, "/bin/true");
+	m->lo = 0x1000;
+	m->hi = 0x100000;
+	m->path = rtp_off(r, path);
+	rt_store(&r->mappings, rtp_off(r, m));
+}
+
+static void
+write_out(struct rtp_region *r)
+{
+	int fd = open("/dev/null", O_WRONLY);
+	for (int k = 0; k <= RTP_MUTEX; k++) {
+		struct rtp_profile_args a = { .kind = (enum rtp_kind)k, .name = "x" };
+		struct rtp_out *o = rtp_out_new(fd, true);
+		rtp_profile_write(r, &a, o);
+		rtp_out_close(o);
+	}
+	close(fd);
+}
+
+Test(region, a_damaged_one_is_refused_or_harmless, .timeout = 60)
+{
+	int fd, refused = 0, rounds = 400;
+	uint64_t seed = 1;
+	struct rtp_region *good = rtp_region_shared(8 << 20, &fd);
+	cr_assert_not_null(good);
+	fill(good);
+	cr_assert(rtp_region_sound(good));
+	struct rtp_region *other = rtp_region_attach(fd);
+	cr_assert_not_null(other, "what one process shares another can map");
+	cr_assert_eq(rt_load(&other->nbuckets[RTP_CPU]), 50);
+	rtp_region_free(other);
+	uint64_t used = rt_load(&good->used);
+	char *copy = malloc(used);
+	memcpy(copy, good, used);
+	for (int i = 0; i < rounds; i++) {
+		memcpy(good, copy, used);
+		for (int k = 0; k < 8; k++) {
+			// Behind the hash table, or in it, or in the lists' heads.
+			uint64_t r = rt_rand_next(&seed), at = r % 3 ? sizeof(*good) + r % (used - sizeof(*good)) : 64 + r % 400;
+			((char *)good)[at] ^= (char)(1 + rt_rand_next(&seed) % 255);
+		}
+		good->size = 8 << 20; // attach has seen to that
+		good->mappings_of = NULL;
+		if (rtp_region_sound(good))
+			write_out(good);
+		else
+			refused++;
+	}
+	cr_assert(refused > rounds / 20 && refused < rounds, "%d of %d refused", refused, rounds);
+	free(copy);
+	close(fd);
 }

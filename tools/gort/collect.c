@@ -163,8 +163,9 @@ total(struct rtp_region *r, enum rtp_kind kind, int col)
 			continue;
 		}
 		rtp_heap_read(r, b, v);
-		rtp_heap_unbias((int64_t)(v[RTP_ALLOCS] - v[RTP_FREES]),
-				(int64_t)(v[RTP_ALLOC_BYTES] - v[RTP_FREE_BYTES]), r->mem_rate, &n, &bytes);
+		rtp_heap_unbias_as((int64_t)(v[RTP_ALLOCS] - v[RTP_FREES]),
+				(int64_t)(v[RTP_ALLOC_BYTES] - v[RTP_FREE_BYTES]), (int64_t)b->aux, r->mem_rate,
+				   &n, &bytes);
 		sum += (double)bytes;
 	}
 	return sum;
@@ -221,8 +222,8 @@ write_kind(struct collection *c, struct proc *p, enum rtp_kind kind)
 		report(p, kind, path);
 }
 
-static bool
-empty(const struct rtp_region *r)
+bool
+collect_empty(const struct rtp_region *r)
 {
 	for (int k = 0; k < RTP_KINDS; k++)
 		if (rt_load(&r->nbuckets[k]))
@@ -250,7 +251,7 @@ write_files(struct collection *c, struct proc *p)
 	if (p->seen_end && !rt_load_acquire(&r->end_mono))
 		fold_rings(r);
 	p->cpu_ns = (int64_t)total(r, RTP_CPU, RTP_CPU_NS);
-	if (empty(r))
+	if (collect_empty(r))
 		return;
 	for (int k = 0; k < RTP_KINDS; k++)
 		if (kind_names[k] && (r->kinds >> k & 1))

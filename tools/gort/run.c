@@ -29,6 +29,7 @@
 struct run {
 	bool cpu, heap, block, mutex, threadcreate, quiet;
 	int hz;
+	long long mem_rate;
 	double duration; // seconds; 0: until it ends
 	const char *out, *http;
 	struct exe exe;
@@ -54,6 +55,7 @@ static const char help[] =
 	"  -mutex            which unlocks others had waited for\n"
 	"  -threadcreate     where threads are created\n"
 	"  -rate HZ          CPU samples a second of CPU time; 100\n"
+	"  -memrate BYTES    mean number of bytes allocated between two heap samples; 524288\n"
 	"  -duration D       write after D (30s, 5m, 1h) and profile no longer; the program goes on\n"
 	"  -http ADDR        serve /debug/pprof meanwhile: localhost:6060, or :6060 for the same; another\n"
 	"                    address needs a secret in GORT_HTTP_TOKEN\n"
@@ -91,11 +93,12 @@ parse_rate(const char *s, int *hz)
 	return end != s && !*end && v >= 1 && v <= 10000;
 }
 
-enum { OPT_CPU = 256, OPT_HEAP, OPT_BLOCK, OPT_MUTEX, OPT_THREADCREATE, OPT_RATE, OPT_DURATION, OPT_HTTP, OPT_HELP };
+enum { OPT_CPU = 256, OPT_HEAP, OPT_BLOCK, OPT_MUTEX, OPT_THREADCREATE, OPT_RATE, OPT_DURATION, OPT_HTTP, OPT_MEMRATE, OPT_HELP };
 
 static bool
 option(struct run *r, int opt)
 {
+	char *end;
 	switch (opt) {
 	case OPT_CPU:
 		return r->cpu = true;
@@ -116,6 +119,12 @@ option(struct run *r, int opt)
 		if (parse_duration(optarg, &r->duration))
 			return true;
 		say("-duration %s: a time like 30s, 5m or 1h is needed", optarg);
+		return false;
+	case OPT_MEMRATE:
+		r->mem_rate = strtoll(optarg, &end, 10);
+		if (end != optarg && !*end && r->mem_rate > 0)
+			return true;
+		say("-memrate %s: a number of bytes is needed", optarg);
 		return false;
 	case OPT_HTTP:
 		r->http = optarg;
@@ -143,11 +152,12 @@ options(struct run *r, int argc, char **argv)
 		{ "threadcreate", no_argument, NULL, OPT_THREADCREATE },
 		{ "rate", required_argument, NULL, OPT_RATE },
 		{ "duration", required_argument, NULL, OPT_DURATION },
+		{ "memrate", required_argument, NULL, OPT_MEMRATE },
 		{ "http", required_argument, NULL, OPT_HTTP },
 		{ "help", no_argument, NULL, OPT_HELP },
 		{ 0 },
 	};
-	*r = (struct run){ .hz = 100, .out = "." };
+	*r = (struct run){ .hz = 100, .mem_rate = 524288, .out = "." };
 	argv[0] = "gort run";
 	// +: what follows the program is its own.
 	for (int opt; (opt = getopt_long_only(argc, argv, "+o:q", known, NULL)) != -1;) {
@@ -228,7 +238,7 @@ set_preload(const struct run *r)
 	const char *old = getenv("LD_PRELOAD");
 	snprintf(value, sizeof(value), "%s%s%s", r->preload, old && *old ? ":" : "", old ? old : "");
 	setenv("LD_PRELOAD", value, 1);
-	snprintf(value, sizeof(value), "rate=%d,parent=%s%s%s%s%s%s", r->hz, r->c.socket,
+	snprintf(value, sizeof(value), "rate=%d,memrate=%lld,parent=%s%s%s%s%s%s", r->hz, r->mem_rate, r->c.socket,
 		 r->cpu ? ",cpu" : "", r->heap ? ",heap" : "", r->block ? ",block" : "",
 		 r->mutex ? ",mutex" : "", r->threadcreate ? ",threadcreate" : "");
 	setenv("GORT_PROFILE", value, 1);
@@ -253,6 +263,8 @@ set_runtime(const struct run *r)
 		if (v[i].on)
 			setenv(v[i].variable, value, 0);
 	}
+	if (r->http)
+		setenv("GORT_HTTP", r->http, 0);
 }
 
 // ---- while it runs ----
@@ -342,19 +354,22 @@ poll_timeout(const struct run *r)
 	return left <= 0 ? 0 : left > 1 ? 1000 : (int)(left * 1000) + 1;
 }
 
-// The pages are about the program itself, as what it is since it last called exec; if it only started
-// others (a shell), about the first of those.
+// The pages are about the program itself, as what it is since it last called exec; as long as that has
+// nothing to show (a shell), about the first other process, rather one that has.
 static void
 show_main_process(struct run *r)
 {
-	struct rtp_region *best = NULL;
+	struct rtp_region *own = NULL, *other = NULL;
 	for (int i = 0; i < r->c.n; i++) {
 		const struct proc *p = &r->c.proc[i];
 		if (!p->r || p->seen_end)
 			continue;
-		if (p->pid == r->child || !best)
-			best = p->r;
+		if (p->pid == r->child)
+			own = p->r;
+		else if (!other || (collect_empty(other) && !collect_empty(p->r)))
+			other = p->r;
 	}
+	struct rtp_region *best = own && (!other || !collect_empty(own)) ? own : other;
 	if (best && best != rtp_main_peek())
 		rtp_main_use(best);
 }
@@ -366,7 +381,7 @@ wait_once(struct run *r)
 	poll(p, 2, poll_timeout(r));
 	if (p[1].revents)
 		collect_accept(&r->c);
-	if (r->http)
+	if (r->http && !r->exe.runtime)
 		show_main_process(r);
 	if (p[0].revents)
 		take_signal(r);
@@ -416,8 +431,13 @@ summarize(const struct run *r, int running)
 		snprintf(end, sizeof(end), "was killed by SIG%s", sigabbrev_np(WTERMSIG(r->status)));
 	else
 		snprintf(end, sizeof(end), "exited with %d", WEXITSTATUS(r->status));
-	if (r->cpu && !r->exe.runtime)
+	if (r->cpu)
 		snprintf(sampled, sizeof(sampled), ", %.2f s sampled", (double)ns / 1e9);
+	if (r->exe.runtime) {
+		say("%s (%d) %s after %.2f s, %.2f s of CPU time; it is a gort program, its own profiler wrote to %s",
+		    r->argv[0], r->child, end, (double)(r->end - r->start) / 1e9, cpu, r->out);
+		return;
+	}
 	if (running)
 		snprintf(rest, sizeof(rest), "; %d processes go on, their files follow when they end", running);
 	say("%s (%d) %s after %.2f s, %.2f s of CPU time%s; %d file%s of %d process%s in %s%s", r->argv[0],
@@ -524,7 +544,7 @@ cmd_run(int argc, char **argv)
 	if (rc != 0)
 		return rc - 1;
 	rtp_remote = true; // whatever region this process holds is another's
-	if (r.http && !serve(&r))
+	if (r.http && !r.exe.runtime && !serve(&r))
 		return 2;
 	return run_program(&r);
 }
