@@ -19,6 +19,7 @@ enum rtp_kind {
 	RTP_MUTEX,
 	RTP_GOROUTINE,
 	RTP_THREADCREATE,
+	RTP_GOROUTINELEAK,
 	RTP_CUSTOM, // in regions of their own (sources/custom.c)
 	RTP_KINDS
 };

@@ -45,6 +45,7 @@ static const struct kind_desc kinds[RTP_KINDS] = {
 	[RTP_MUTEX] = { { { "contentions", "count" }, { "delay", "nanoseconds" } }, 2, { "contentions", "count" } },
 	[RTP_GOROUTINE] = { { { "goroutine", "count" } }, 1, { "goroutine", "count" } },
 	[RTP_THREADCREATE] = { { { "threadcreate", "count" } }, 1, { "threadcreate", "count" } },
+	[RTP_GOROUTINELEAK] = { { { "goroutineleak", "count" } }, 1, { "goroutineleak", "count" } },
 	[RTP_CUSTOM] = { { { NULL, "count" } }, 1, { NULL, "count" } }, // by the profile's name
 };
 

@@ -74,6 +74,7 @@ enum wait_reason {
 	WAIT_REASONS
 };
 const char *rt_wait_reason_text(enum wait_reason r);
+const char *rt_leaked_reason_text(enum wait_reason r); // with " (leaked)", of those that can be
 
 struct stack {
 	uintptr_t lo, hi; // usable bytes [lo, hi); below lo lies the guard
@@ -95,6 +96,7 @@ struct g {
 	uint8_t waitreason;  // enum wait_reason, meaningful while Gwaiting (kept afterwards)
 	bool is_system;      // the runtime's own goroutine: hidden from profiles and counts
 	bool is_main;
+	bool leaked;         // found to wait for ever (gc/leak.c)
 	uint8_t nrunnable;   // times it became runnable, modulo 256
 	_Atomic bool preempt; // asked to yield at its next call into the runtime
 	_Atomic bool detach;  // ... and to give its P away if it is in user code
@@ -111,7 +113,7 @@ struct g {
 	struct g *newg;          // between gort_go's stub and gort_go_start_
 	const void *labels;      // profiler labels (opaque here), inherited by new goroutines
 	struct g *alllink;       // next in allgs; never unlinked
-	struct hchan *waitchan;  // what it waits on, for the collector's leak detection; may be NULL
+	const void *waitobj;     // channel, semaphore or condition that it waits on; NULL: another, or several
 	_Atomic uint32_t selectdone; // a select has been won: 1
 	_Atomic uint32_t walk;   // profiler: how a walk over goroutines met it (debug/hooks.c)
 	_Atomic uint32_t gcscan; // collector: whether the stack is scanned (gc/roots.c)
@@ -308,8 +310,11 @@ rt_casgstatus(struct g *gp, enum gstatus old, enum gstatus new)
 {
 	if (rt_unlikely(rt_load(&gp->status) != (uint32_t)old))
 		rt_bad_gstatus(gp, old, new);
-	if (new == Grunnable && rt_unlikely(++gp->nrunnable % 8 == 0)) // constant: costs nobody else
-		gp->runnable_since = rt_cputicks();
+	if (new == Grunnable) { // constant: costs nobody else
+		gp->leaked = false;
+		if (rt_unlikely(++gp->nrunnable % 8 == 0))
+			gp->runnable_since = rt_cputicks();
+	}
 	rt_store_release(&gp->status, (uint32_t)new);
 }
 

@@ -221,7 +221,9 @@ rt_semacquire(uint32_t *addr, bool lifo, unsigned profile, enum wait_reason why)
 		}
 		queue(root, s, lifo);
 		uint64_t parked = rt_cputicks();
+		s->g->waitobj = addr;
 		rt_park(&root->lock, why);
+		s->g->waitobj = NULL;
 		count_wait(why, rt_cputicks() - parked);
 		// Woken: with the unit in hand (ticket), or to compete for it.
 		if (s->ticket != 0 || cansemacquire(addr))
