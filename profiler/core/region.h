@@ -20,6 +20,7 @@ enum rtp_kind {
 	RTP_GOROUTINE,
 	RTP_THREADCREATE,
 	RTP_WALL,   // in regions of their own (sources/wall.c)
+	RTP_GOROUTINELEAK,
 	RTP_CUSTOM, // in regions of their own (sources/custom.c)
 	RTP_KINDS
 };

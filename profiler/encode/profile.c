@@ -46,6 +46,7 @@ static const struct kind_desc kinds[RTP_KINDS] = {
 	[RTP_GOROUTINE] = { { { "goroutine", "count" } }, 1, { "goroutine", "count" } },
 	[RTP_THREADCREATE] = { { { "threadcreate", "count" } }, 1, { "threadcreate", "count" } },
 	[RTP_WALL] = { { { "samples", "count" }, { "wall", "nanoseconds" } }, 2, { "wall", "nanoseconds" } },
+	[RTP_GOROUTINELEAK] = { { { "goroutineleak", "count" } }, 1, { "goroutineleak", "count" } },
 	[RTP_CUSTOM] = { { { NULL, "count" } }, 1, { NULL, "count" } }, // by the profile's name
 };
 

@@ -103,6 +103,7 @@ static const struct {
 	{ "block", "Where goroutines waited for channels and locks; sampled by gort_set_block_profile_rate" },
 	{ "cmdline", "The program's arguments" },
 	{ "goroutine", "Stacks of all goroutines; debug=2 prints each one like a panic does" },
+	{ "goroutineleak", "Goroutines that wait for what nobody can do any more; collects to find them" },
 	{ "heap", "Where the memory in use was allocated; gc=1 collects first" },
 	{ "mutex", "Who held locks that others waited for; sampled by gort_set_mutex_profile_fraction" },
 	{ "profile", "CPU time, for as many seconds as the parameter says (30)" },

@@ -53,6 +53,7 @@ add_start(uintptr_t startpc, uint64_t entry_lo, uint64_t entry_hi, uintptr_t *pc
 
 struct snapshot {
 	struct rtp_region *r;
+	enum rtp_kind kind;
 	bool each; // one record a goroutine, not one bucket a stack
 	int64_t credit; // wall profile: ns for each; 0 none
 	const char *state; // of the credit before, and its label set for goroutines without labels
@@ -68,7 +69,7 @@ static void
 count(struct snapshot *s)
 {
 	uint64_t labels = rtp_labels_off(s->r->mappings_of, s->gi.labels);
-	struct rtp_bucket *b = rtp_bucket(s->r, RTP_GOROUTINE, labels, s->pcs, s->n);
+	struct rtp_bucket *b = rtp_bucket(s->r, s->kind, labels, s->pcs, s->n);
 	if (b)
 		rtp_add(&b->v[RTP_COUNT], 1);
 }
@@ -148,21 +149,24 @@ commit(void *arg)
 		credit(s);
 	else if (s->each)
 		record(s);
-	else
+	else if (s->kind == RTP_GOROUTINE || s->gi.leaked)
 		count(s);
 }
 
 static void
 walk(void *arg)
 {
+	const struct snapshot *s = arg;
+	if (s->kind == RTP_GOROUTINELEAK)
+		rtp_runtime()->find_leaked();
 	rtp_runtime()->for_each_goroutine(capture, commit, arg);
 }
 
 struct rtp_region *
-rtp_goroutine_snapshot(bool each)
+rtp_goroutine_snapshot(enum rtp_kind kind, bool each)
 {
 	const struct rt_introspect *rt = rtp_runtime();
-	struct snapshot s = { .r = rt && rt->started() ? new_snapshot() : NULL, .each = each };
+	struct snapshot s = { .r = rt && rt->started() ? new_snapshot() : NULL, .kind = kind, .each = each };
 	struct timespec ts;
 	if (!s.r)
 		return NULL;

@@ -21,8 +21,9 @@ void rtp_mutex_event(int64_t ticks, int64_t fraction, int skip);
 
 // ---- goroutines (sources/goroutine.c) ----
 // A region of its own holding one bucket a distinct stack, or, when each, one struct rtp_goroutine a
-// goroutine; NULL without a runtime or memory. Free it. Any thread.
-struct rtp_region *rtp_goroutine_snapshot(bool each);
+// goroutine; NULL without a runtime or memory. Free it. Any thread. kind RTP_GOROUTINELEAK: the leaked ones
+// are looked for first, and buckets hold only them.
+struct rtp_region *rtp_goroutine_snapshot(enum rtp_kind kind, bool each);
 // An empty region for the following.
 struct rtp_region *rtp_goroutine_region(void);
 // Adds ns to the RTP_WALL bucket of each goroutine's stack and state. Any thread.

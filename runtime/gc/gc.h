@@ -173,6 +173,19 @@ void rt_gc_scan_before_run(struct g *gp);
 // gp, dead so far, is about to come to life.
 void rt_gc_g_born(struct g *gp);
 
+// Leak detection, world stopped, after t0: keeps a goroutine from being scanned until it is given back.
+void rt_roots_withhold(struct g *gp);
+bool rt_roots_withheld(const struct g *gp);
+void rt_roots_scan_withheld(struct gcwork *w, struct g *gp);
+
+// ---- leak.c ----
+// World stopped, GCmark, after t0: marks, and finds the goroutines that nobody can wake; how many.
+int rt_leaks_mark(void);
+// A cycle that does so, on demand. Any goroutine, at depth 1.
+int rt_gc_find_leaked(void);
+// Those found by the last one that still wait. Any time.
+int rt_gc_num_leaked(void);
+
 // ---- worker.c ----
 
 // Divides the Ps: world stopped.

@@ -233,6 +233,7 @@ stop_for_all_of_it(void)
 struct start {
 	bool forced;
 	bool stopped; // do it all in one stop
+	int *leaked;  // ... and look for leaked goroutines: how many; NULL: do not
 };
 
 // On g0, so that no goroutine's stack moves under the scan, and what the collector itself leaves on its
@@ -253,6 +254,8 @@ gcStart0(void *arg)
 	begin_marking();
 	rt_gc.cur.mark = rt_nanotime();
 	if (st->stopped) {
+		if (st->leaked)
+			*st->leaked = rt_leaks_mark();
 		struct ended e = finish_stopped();
 		rt_start_world();
 		after_termination(&e);
@@ -403,6 +406,25 @@ rt_gc_collect(void)
 	if (!rt_load(&sched.dying))
 		wait_for(mine);
 	rt_sweep_finish();
+}
+
+int
+rt_gc_find_leaked(void)
+{
+	int n = 0;
+	struct start st = {.forced = true, .stopped = true, .leaked = &n};
+	do {
+		rt_lock(&rt_gc.lock);
+		uint32_t under_way = rt_gc.begun;
+		rt_unlock(&rt_gc.lock);
+		if (rt_load(&sched.dying))
+			rt_systemstack(finish_now0, NULL); // nobody else would
+		else
+			wait_for(under_way);
+	} while (!try_begin());
+	rt_systemstack(gcStart0, &st);
+	rt_sweep_finish();
+	return n;
 }
 
 void

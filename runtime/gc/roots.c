@@ -257,6 +257,25 @@ scan_claimed(struct gcwork *w, struct g *gp)
 }
 
 void
+rt_roots_withhold(struct g *gp)
+{
+	claim(gp);
+}
+
+bool
+rt_roots_withheld(const struct g *gp)
+{
+	return rt_load(&gp->gcscan) == scanned_value() + 1;
+}
+
+void
+rt_roots_scan_withheld(struct gcwork *w, struct g *gp)
+{
+	scan_claimed(w, gp);
+	release(gp);
+}
+
+void
 rt_gc_scan_before_run(struct g *gp)
 {
 	if (!claim(gp))

@@ -159,6 +159,39 @@ ask_both_ways(void)
 		i % 4 ? by_left() : by_right();
 }
 
+static void
+send_to_nobody(gort_chan *c)
+{
+	gort_send(int, c, 1);
+}
+
+static void
+select_nothing(void)
+{
+	gort_select(NULL, 0);
+}
+
+// Of what it makes nothing is left on a stack that is read.
+static void
+start_leaks(void)
+{
+	gort_go(send_to_nobody, gort_make_chan(int, 0));
+	gort_go(send_to_nobody, gort_make_chan(int, 0));
+	gort_go(select_nothing);
+}
+
+static void
+write_leaks(const char *dir)
+{
+	int n = gort_num_goroutine();
+	gort_go(start_leaks);
+	gort_sleep(100 * GORT_MILLISECOND);
+	if (gort_num_goroutine() != n + 3)
+		printf("%d goroutines, not %d\n", gort_num_goroutine(), n + 3);
+	for (int debug = 0; debug < 3; debug++)
+		write_file(dir, "goroutineleak", debug);
+}
+
 // Every profile in every form.
 static void
 write_all(const char *dir)
@@ -182,6 +215,7 @@ write_all(const char *dir)
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		for (int debug = 0; debug < 3; debug++)
 			write_file(dir, names[i], debug);
+	write_leaks(dir);
 }
 
 static int

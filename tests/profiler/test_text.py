@@ -127,6 +127,21 @@ class Text(check.TestCase):
         self.assertEqual(len(re.findall(r'goroutine \d+ \[chan receive\]:\nwaiter\(', text)), 4)
         self.assertEqual(len(re.findall(r'created by start_labelled_waiters in goroutine 1\n', text)), 3)
 
+    def test_leaks(self):
+        p = self.binary('goroutineleak')
+        self.assertEqual((p.types, p.period_type, p.period), (['goroutineleak/count'], 'goroutineleak count', 1))
+        self.assertEqual(p.total(0, 'send_to_nobody'), 2)
+        self.assertEqual(p.total(0, 'select_nothing'), 1)
+        self.assertEqual(p.total(0), 3)
+        text = self.text('goroutineleak')
+        self.assertRegex(text, r'\A' + COUNTS + r'\Z')
+        self.assertTrue(text.startswith('goroutineleak profile: total 3\n2 @'))
+        dump = self.text('goroutineleak', 2)
+        self.assertEqual(len(re.findall(r'^goroutine \d+ \[', dump, re.M)), 8)  # all of them
+        self.assertEqual(len(re.findall(r'^goroutine \d+ \[chan send \(leaked\)\]:\nsend_to_nobody\(', dump, re.M)), 2)
+        self.assertEqual(len(re.findall(r'^goroutine \d+ \[select \(no cases\) \(leaked\)\]:\nselect_nothing\(', dump, re.M)), 1)
+        self.assertEqual(dump.count('(leaked)'), 3)
+
     def test_labels_in_profiles(self):
         cpu = self.binary('cpu')
         labelled = sum(int(m) for m in re.findall(r'^ +(\d+) +\d+: [\d ]+\n +op:\[work\] shard:\[7\]$', cpu.text, re.M))
