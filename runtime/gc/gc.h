@@ -17,7 +17,7 @@
 //
 // mgc.c: the cycle. roots.c: what t0 reads, and parked goroutines. mark.c: the marker. worker.c: who
 // marks, and for how long. pacer.c: when a cycle begins and what an allocation owes. sweep.c: afterwards.
-// gctrace.c: the line. barrier.c: stores while marking runs.
+// mfinal.c: finalizers. gctrace.c: the line. barrier.c: stores while marking runs.
 #pragma once
 
 #include "base/base.h"
@@ -135,6 +135,9 @@ struct gcwork *rt_gcwork(struct p *pp);
 void rt_mark_start(void);
 // Every aligned word of [lo, hi) is a root: it keeps the object at its byte and at the byte before.
 void rt_mark_root_range(struct gcwork *w, uintptr_t lo, uintptr_t hi);
+// Inside rt_mark_some or with the world stopped: what p points into is grey; what obj's words point to.
+void rt_mark_pointer(struct gcwork *w, uintptr_t p);
+void rt_mark_fields(struct gcwork *w, const struct mspan *s, uintptr_t obj);
 // How a caller wants rt_mark_some to end, besides "nothing left" and "the world is to stop".
 struct mark_limit {
 	int64_t work;     // heap bytes scanned; INT64_MAX none
@@ -165,13 +168,24 @@ void rt_roots_each_range(void (*fn)(const char *what, uintptr_t lo, uintptr_t hi
 void rt_roots_t0(struct gcwork *w);
 // The number of the marking in progress, 0 when none is. Changes with the world stopped.
 extern _Atomic uint32_t rt_gc_epoch;
-// Scans a few parked goroutines; false when no unscanned one is left to hand out.
+// Scans a few parked goroutines or finalizers; false when none is left to hand out.
 bool rt_roots_scan_some(struct gcwork *w);
 bool rt_roots_left(void);
 // gp is about to run on this P while marking is on: its stack is scanned first.
 void rt_gc_scan_before_run(struct g *gp);
 // gp, dead so far, is about to come to life.
 void rt_gc_g_born(struct g *gp);
+
+// ---- mfinal.c ----
+
+// World stopped: all finalizers wait to be scanned.
+void rt_fin_t0(void);
+bool rt_fin_left(void);
+// Scans a few; false when none is left to hand out.
+bool rt_fin_scan_some(struct gcwork *w);
+// The sweeper's: finalizers whose objects are unreachable, and live on until these have run.
+void rt_fin_queue(struct special *list);
+bool rt_fin_idle(void); // nothing to run
 
 // ---- worker.c ----
 

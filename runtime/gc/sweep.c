@@ -48,23 +48,54 @@ marked(const struct mspan *s, uint32_t i)
 	return rt_load(&s->mark[i / 64]) >> (i % 64) & 1; // marking is over
 }
 
+static void
+take_special(struct special **at, struct special ***end)
+{
+	struct special *sp = *at;
+	rt_special_link(at, sp->next);
+	sp->next = NULL;
+	**end = sp;
+	*end = &sp->next;
+}
+
+// The finalizers of objects that are dead but for them. Their objects live, with all their specials: marks
+// are set when the whole list has been seen, as one slot may have several (tiny objects).
+static struct special *
+take_finalizers_locked(struct mspan *s)
+{
+	struct special *list = NULL, **end = &list;
+	for (struct special **at = &s->specials; *at;)
+		if ((*at)->kind == SPECIAL_FINALIZER && !marked(s, (*at)->index))
+			take_special(at, &end);
+		else
+			at = &(*at)->next;
+	for (struct special *sp = list; sp; sp = sp->next)
+		rt_store(&s->mark[sp->index / 64],
+			 rt_load(&s->mark[sp->index / 64]) | 1ull << (sp->index % 64));
+	return list;
+}
+
+static struct special *
+take_dead_locked(struct mspan *s)
+{
+	struct special *list = NULL, **end = &list;
+	for (struct special **at = &s->specials; *at;)
+		if (!marked(s, (*at)->index))
+			take_special(at, &end);
+		else
+			at = &(*at)->next;
+	return list;
+}
+
 // Takes the specials of dead objects off the span and acts on them.
 static void
 sweep_specials(struct mspan *s)
 {
-	struct special *dead = NULL;
 	rt_lock(&s->speciallock);
-	for (struct special **at = &s->specials; *at;) {
-		struct special *sp = *at;
-		if (marked(s, sp->index)) {
-			at = &sp->next;
-			continue;
-		}
-		*at = sp->next;
-		sp->next = dead;
-		dead = sp;
-	}
+	struct special *finalizers = take_finalizers_locked(s), *dead = take_dead_locked(s);
 	rt_unlock(&s->speciallock);
+	if (finalizers)
+		rt_fin_queue(finalizers);
 	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
 	while (dead) {
 		struct special *sp = dead;
@@ -99,7 +130,7 @@ count_freed(const struct mspan *s, uint32_t nfreed)
 bool
 rt_sweep_span(struct mspan *s, bool keep)
 {
-	if (s->specials)
+	if (__atomic_load_n(&s->specials, __ATOMIC_RELAXED))
 		sweep_specials(s);
 	if (rt_unlikely(rt_debug.clobberfree))
 		clobber(s);

@@ -283,6 +283,6 @@ rt_add_special(void *obj, enum special_kind kind, void *token)
 	while (*at && (*at)->index < sp->index)
 		at = &(*at)->next;
 	sp->next = *at;
-	*at = sp;
+	rt_special_link(at, sp);
 	rt_unlock(&s->speciallock);
 }

@@ -250,6 +250,18 @@ GORT_API void gort_free_os_memory(void);
 // Does nothing, but p stays reachable up to here. Go: runtime.KeepAlive.
 GORT_API void gort_keep_alive(const void *p);
 
+// Runs fn(obj, arg) once obj is unreachable: some time after the collection that finds it so, on one
+// goroutine that runs all finalizers one after another (fn should be quick, or start a goroutine). obj
+// is a collected object's first byte, or any byte of gort_new_bytes(n < 16). obj, all it points to and
+// arg live until fn has returned; obj is freed by a later collection, unless fn has stored it somewhere;
+// its finalizer is gone by then and may be set again. Of objects that point to each other the outermost
+// is finalized first; of a ring, and where arg leads to obj, none ever. fn NULL takes the finalizer away.
+// Nothing runs when the process ends. Does nothing for a global variable, and for objects of size 0.
+// Ends the process with Go's text ("fatal error: runtime.SetFinalizer: ..."): "first argument is nil",
+// "pointer not in heap", "pointer not at beginning of allocated block", "finalizer already set".
+// Go: runtime.SetFinalizer.
+GORT_API void gort_set_finalizer(void *obj, void (*fn)(void *obj, void *arg), void *arg);
+
 // From now on the collector scans the n bytes at p, memory outside of the heap (a malloc block, a
 // thread-local variable, a mapping). The range must stay readable until gort_remove_root(p). A second
 // call for the same p replaces n. Go: none; there, such memory may not hold Go pointers.
