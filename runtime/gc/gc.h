@@ -17,7 +17,7 @@
 //
 // mgc.c: the cycle. roots.c: what t0 reads, and parked goroutines. mark.c: the marker. worker.c: who
 // marks, and for how long. pacer.c: when a cycle begins and what an allocation owes. sweep.c: afterwards.
-// mfinal.c: finalizers. gctrace.c: the line. barrier.c: stores while marking runs.
+// limit.c: the memory limit. mfinal.c: finalizers. gctrace.c: the line. barrier.c: stores while marking runs.
 #pragma once
 
 #include "base/base.h"
@@ -51,6 +51,7 @@ extern struct gc_state {
 	_Atomic uint64_t trigger;   // a cycle starts when heap_live reaches it
 	_Atomic uint64_t goal;
 	_Atomic int32_t percent; // GOGC, < 0 off
+	_Atomic int64_t memory_limit; // GOMEMLIMIT, bytes; INT64_MAX none
 	_Atomic uint32_t ncycles, nforced; // completed
 	uint64_t marked;         // by the last cycle; written with the world stopped
 	uint64_t stack_bytes, global_bytes; // scanned by the last cycle
@@ -230,7 +231,7 @@ rt_sweep_end(void)
 
 // ---- pacer.c ----
 
-void rt_pacer_init(int32_t percent);
+void rt_pacer_init(int32_t percent, int64_t memory_limit);
 // World stopped, marking begins / is complete.
 void rt_pacer_mark_begin(void);
 void rt_pacer_mark_done(uint64_t marked);
@@ -240,6 +241,29 @@ void rt_pacer_revise(void);
 uint64_t rt_pacer_hard_limit(void);
 // Recomputes goal and trigger after a change of settings. World stopped.
 void rt_pacer_recompute(void);
+
+// ---- limit.c ----
+
+bool rt_limit_set(void);
+// Bytes of memory that the runtime holds, as they count towards the limit.
+uint64_t rt_limit_mapped(void);
+// Of them, those over `share` of the limit; 0 without one.
+uint64_t rt_limit_excess(double share);
+// Mark termination, heap_live still what was allocated: how much of the spans is not objects.
+void rt_limit_measure(uint64_t heap_live);
+// The heap goal that keeps to the limit, at least marked; UINT64_MAX without a limit.
+uint64_t rt_limit_goal(uint64_t marked);
+uint64_t rt_limit_headroom(uint64_t goal);
+// A limit is set: sweeps as long as `bytes` more would be too much. / Returns memory that is too much.
+void rt_limit_sweep(size_t bytes);
+void rt_limit_scavenge(void);
+// Whether the collector has had its half of the CPU under a limit, so that allocations must not pay.
+bool rt_limiter_on(void);
+// Adds CPU ns of the collector and of the program. true: the bucket is full and would get fuller.
+struct rt_bucket {
+	int64_t fill; // ns
+};
+bool rt_bucket_add(struct rt_bucket *b, int64_t capacity, int64_t gc, int64_t mutator);
 
 // ---- gctrace.c ----
 void rt_gctrace_print(const struct gc_times *t);

@@ -244,6 +244,14 @@ GORT_API void gort_gc(void);
 // Go: debug.SetGCPercent.
 GORT_API int gort_set_gc_percent(int percent);
 
+// Sets the memory limit in bytes: from now on the collector runs as often, and free memory goes back to
+// the system as soon, as it takes to keep what the runtime holds (gort_mem_stats: sys - heap_released)
+// below. INT64_MAX: no limit, which is the default without GOMEMLIMIT. A soft limit: when the live heap is
+// larger, the collector takes about half of the CPU and the rest is exceeded. It holds beside GOGC and
+// also with GOGC=off. Negative: changes nothing. Returns the limit that was in force.
+// Go: debug.SetMemoryLimit.
+GORT_API int64_t gort_set_memory_limit(int64_t limit);
+
 // Collects, then returns as much free memory to the system as possible. Go: debug.FreeOSMemory.
 GORT_API void gort_free_os_memory(void);
 
