@@ -69,7 +69,7 @@ extern struct gc_state {
 	struct gc_times cur;
 	_Atomic uint64_t scan_work;  // heap bytes scanned since t0
 	_Atomic int64_t bg_credit;   // scan work done by workers that no assist has taken yet
-	double assist_ratio;         // scan work owed per byte allocated; pacer.c
+	_Atomic double assist_ratio;         // scan work owed per byte allocated; pacer.c
 	int32_t dedicated_wanted;    // workers that take a P whole
 	double fractional_goal;      // part of each P's time for a worker; 0 none
 	_Atomic int32_t ndedicated;  // of those, at work
@@ -88,8 +88,9 @@ extern struct gc_state {
 	_Atomic int32_t nsweeping; // threads between taking a span and putting it back
 	_Atomic bool sweepdone;    // nothing is unswept and what follows a sweep was done
 	_Atomic uint64_t pages_swept;
-	double pages_per_byte;     // proportional sweeping; written with the world stopped
+	_Atomic double pages_per_byte; // proportional sweeping; 0: nothing is left to take
 	uint64_t sweep_live_basis;
+	double sweep_ratio;        // pages_per_byte as it was at the start
 	int64_t init_ns;           // rt_nanotime at rt_gcinit
 } rt_gc;
 
@@ -234,6 +235,7 @@ rt_sweep_end(void)
 void rt_pacer_init(int32_t percent, int64_t memory_limit);
 // World stopped, marking begins / is complete.
 void rt_pacer_mark_begin(void);
+void rt_pacer_trace_begin(void); // gcpacertrace; after rt_workers_start
 void rt_pacer_mark_done(uint64_t marked);
 // Adapts the assist ratio to how far marking and allocation have come. Anybody, any time.
 void rt_pacer_revise(void);
@@ -269,3 +271,7 @@ bool rt_bucket_add(struct rt_bucket *b, int64_t capacity, int64_t gc, int64_t mu
 void rt_gctrace_print(const struct gc_times *t);
 // Go's format for a time in a trace: at most two significant digits below 10 ms. Returns buf.
 char *rt_msfmt(char buf[24], int64_t ns);
+// The shortest decimal, without exponent, that reads back as x >= 0; below 1e-20 "0", from 1e25 "+Inf".
+// (One digit more in a case in some ten thousand, where that decimal lies half way between two doubles.)
+// Returns buf.
+char *rt_shortest(char buf[64], double x);

@@ -142,6 +142,8 @@ begin_marking(void)
 	rt_roots_t0(rt_gcwork(rt_getp()));
 	rt_pacer_mark_begin();
 	rt_workers_start();
+	if (rt_unlikely(rt_debug.gcpacertrace > 0))
+		rt_pacer_trace_begin();
 	set_phase(GCmark);
 }
 

@@ -113,12 +113,23 @@ expected_work(void)
 }
 
 void
+rt_pacer_trace_begin(void)
+{
+	char ratio[64], fraction[64];
+	rt_printf("pacer: assist ratio=%s (scan %llu MB in %llu->%llu MB) workers=%d+%s\n",
+		  rt_shortest(ratio, rt_load(&rt_gc.assist_ratio)),
+		  (unsigned long long)(expected_work() >> 20), (unsigned long long)(pacer.trigger >> 20),
+		  (unsigned long long)(pacer.goal >> 20), rt_gc.dedicated_wanted,
+		  rt_shortest(fraction, rt_gc.fractional_goal));
+}
+
+void
 rt_pacer_revise(void)
 {
 	uint64_t live = rt_load(&rt_gc.heap_live), goal = pacer.goal;
 	uint64_t work = rt_load(&rt_gc.scan_work), expected = expected_work();
 	if (goal == UINT64_MAX) { // GOGC=off and no limit: nothing to keep to
-		rt_gc.assist_ratio = 1;
+		rt_store(&rt_gc.assist_ratio, 1);
 		return;
 	}
 	if (work > expected || live > goal) {
@@ -127,7 +138,7 @@ rt_pacer_revise(void)
 	}
 	double left = rt_max((double)expected - (double)work, 1000.0);
 	double room = goal > live ? (double)(goal - live) : 1;
-	rt_gc.assist_ratio = left / room; // a racing store is another answer to the same question
+	rt_store(&rt_gc.assist_ratio, left / room); // a racing store is another answer to the same question
 }
 
 uint64_t
@@ -158,6 +169,22 @@ assist_utilization(double cpu_ns)
 	return cpu_ns > 0 ? (double)rt_load(&rt_gc.cur.assist_ns) / cpu_ns : 0;
 }
 
+// Before consmark is learnt: what was expected is what the last cycles had told.
+static void
+trace_done(double used)
+{
+	const struct gc_times *t = &rt_gc.cur;
+	char consmark[64];
+	rt_printf("pacer: %d%% CPU (%d exp.) for %llu+%llu+%llu B work (%llu B exp.) in %llu B -> %llu B "
+		  "(∆goal %lld, cons/mark %s)\n",
+		  (int)(used * 100), (int)(UTILIZATION * 100),
+		  (unsigned long long)rt_load(&rt_gc.scan_work),
+		  (unsigned long long)rt_load(&t->stack_bytes), (unsigned long long)t->global_bytes,
+		  (unsigned long long)(expected_work() + rt_gc.stack_bytes + rt_gc.global_bytes),
+		  (unsigned long long)pacer.trigger, (unsigned long long)t->heap1,
+		  (long long)(t->heap1 - pacer.goal), rt_shortest(consmark, pacer.last_consmark));
+}
+
 static void
 learn_consmark(void)
 {
@@ -167,6 +194,8 @@ learn_consmark(void)
 	if (t->heap1 <= pacer.trigger || cpu_ns <= 0 || work <= 0)
 		return;
 	double used = UTILIZATION + assist_utilization(cpu_ns);
+	if (rt_unlikely(rt_debug.gcpacertrace > 0))
+		trace_done(used);
 	double idle = (double)rt_load(&t->idle_ns) / cpu_ns;
 	double consmark = (double)(t->heap1 - pacer.trigger) * (used + idle) /
 			  (work * rt_max(1 - used, 0.01));

@@ -12,6 +12,7 @@
 // Go: runtime/mgcsweep.go.
 #include <string.h>
 
+#include "base/print.h"
 #include "debug/env.h"
 #include "debug/hooks.h"
 #include "gc/gc.h"
@@ -148,7 +149,7 @@ rt_sweep_span(struct mspan *s, bool keep)
 	if (nfreed)
 		count_freed(s, nfreed);
 	s->alloccount = live;
-	s->freeindex = 0;
+	__atomic_store_n(&s->freeindex, 0, __ATOMIC_RELAXED);
 	rt_store(&s->sweepgen, rt_load(&rt_heap.sweepgen));
 	atomic_fetch_add_explicit(&rt_gc.pages_swept, s->npages, memory_order_relaxed);
 	if (live || keep)
@@ -183,6 +184,18 @@ rt_sweepone(void)
 	return npages;
 }
 
+static void
+trace_done(void)
+{
+	uint64_t live = rt_load(&rt_gc.heap_live), basis = rt_gc.sweep_live_basis;
+	char ratio[64];
+	rt_printf("pacer: sweep done at heap size %lluMB; allocated %lluMB during sweep; swept %llu pages "
+		  "at %s pages/byte\n",
+		  (unsigned long long)(live >> 20),
+		  (unsigned long long)((live > basis ? live - basis : 0) >> 20),
+		  (unsigned long long)rt_load(&rt_gc.pages_swept), rt_shortest(ratio, rt_gc.sweep_ratio));
+}
+
 // Once a cycle, when the last span is swept.
 static void
 sweep_done(void)
@@ -193,6 +206,8 @@ sweep_done(void)
 	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
 	if (h && h->heap_swept)
 		h->heap_swept();
+	if (rt_unlikely(rt_debug.gcpacertrace > 0))
+		trace_done();
 	rt_scavenge_after_sweep();
 }
 
@@ -218,7 +233,8 @@ rt_sweep_start(void)
 	uint64_t live = rt_load(&rt_gc.heap_live), trigger = rt_load(&rt_gc.trigger);
 	// Done with 1 MiB to spare, as Go.
 	uint64_t room = trigger > live + (1 << 20) ? trigger - live - (1 << 20) : RT_PAGE_SIZE;
-	rt_gc.pages_per_byte = (double)rt_load(&rt_heap.pagesinuse) / (double)room;
+	rt_gc.sweep_ratio = (double)rt_load(&rt_heap.pagesinuse) / (double)room;
+	rt_store(&rt_gc.pages_per_byte, rt_gc.sweep_ratio);
 	rt_gc.sweep_live_basis = live;
 	rt_store(&rt_gc.sweepdone, false);
 }
@@ -231,10 +247,10 @@ rt_sweep_for(size_t bytes)
 	uint64_t live = rt_load(&rt_gc.heap_live) + bytes;
 	if (live <= rt_gc.sweep_live_basis)
 		return;
-	double want = (double)(live - rt_gc.sweep_live_basis) * rt_gc.pages_per_byte;
+	double want = (double)(live - rt_gc.sweep_live_basis) * rt_load(&rt_gc.pages_per_byte);
 	while ((double)rt_load(&rt_gc.pages_swept) < want)
 		if (!rt_sweepone()) {
-			rt_gc.pages_per_byte = 0; // nothing left; a racing store of 0 is the same
+			rt_store(&rt_gc.pages_per_byte, 0); // nothing left
 			return;
 		}
 }

@@ -197,7 +197,7 @@ static void
 pay(struct g *gp)
 {
 	rt_pacer_revise();
-	double ratio = rt_gc.assist_ratio;
+	double ratio = rt_load(&rt_gc.assist_ratio);
 	int64_t debt = rt_max((int64_t)((double)-gp->gcassistbytes * ratio), MIN_ASSIST);
 	int64_t paid = take_credit(debt);
 	if (paid < debt) {

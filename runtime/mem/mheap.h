@@ -157,7 +157,8 @@ rt_span_index(const struct mspan *s, uintptr_t p)
 RT_INLINE bool
 rt_span_allocated(const struct mspan *s, uint32_t i)
 {
-	return i < s->freeindex || (s->alloc[i / 64] >> (i % 64) & 1);
+	// relaxed: a marker may look while the span leaves its cache; all slots in question are black then.
+	return i < __atomic_load_n(&s->freeindex, __ATOMIC_RELAXED) || (s->alloc[i / 64] >> (i % 64) & 1);
 }
 
 // The first word of an object that p points into, and its size; 0 when p is no heap pointer or the slot
