@@ -272,6 +272,6 @@ void rt_gctrace_print(const struct gc_times *t);
 // Go's format for a time in a trace: at most two significant digits below 10 ms. Returns buf.
 char *rt_msfmt(char buf[24], int64_t ns);
 // The shortest decimal, without exponent, that reads back as x >= 0; below 1e-20 "0", from 1e25 "+Inf".
-// (One digit more in a case in some ten thousand, where that decimal lies half way between two doubles.)
+// (One digit more in one case in some thousand, where that decimal lies half way between two doubles.)
 // Returns buf.
 char *rt_shortest(char buf[64], double x);
