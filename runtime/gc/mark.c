@@ -329,6 +329,26 @@ scan_large(struct gcwork *w, struct pageinfo *pi)
 		scan_words(w, lo, hi);
 }
 
+void
+rt_mark_pointer(struct gcwork *w, uintptr_t p)
+{
+	size_t off = p - w->base;
+	if (off < w->grown)
+		push(w, off);
+}
+
+void
+rt_mark_fields(struct gcwork *w, const struct mspan *s, uintptr_t obj)
+{
+	const gort_type *t = s->divmul ? rt_spanclasses[s->spanclass].type : s->type;
+	if (s->info->noscan)
+		return;
+	if (t)
+		scan_typed(w, obj, obj + s->elemsize, t);
+	else
+		scan_words(w, obj, obj + s->elemsize);
+}
+
 // Claims the span's grey objects; their indices go to w->grey.
 static uint32_t
 take_grey(struct gcwork *w, struct pageinfo *pi)

@@ -294,7 +294,7 @@ rt_gc_g_born(struct g *gp)
 bool
 rt_roots_left(void)
 {
-	return rt_load(&cursor) != NULL;
+	return rt_load(&cursor) != NULL || rt_fin_left();
 }
 
 bool
@@ -303,8 +303,8 @@ rt_roots_scan_some(struct gcwork *w)
 	enum { BATCH = 32 };
 	struct g *batch[BATCH];
 	int n = 0;
-	if (!rt_roots_left())
-		return false;
+	if (!rt_load(&cursor))
+		return rt_fin_scan_some(w);
 	rt_lock(&cursorlock);
 	struct g *gp = rt_load(&cursor);
 	for (; gp && n < BATCH; gp = gp->alllink) {
@@ -408,6 +408,7 @@ rt_roots_t0(struct gcwork *w)
 	rt_pool_cleanup();
 	rt_pool_for_each_range(mark_pool_range, w);
 	rt_store(&cursor, rt_load_acquire(&allgs));
+	rt_fin_t0();
 }
 
 // ---- public ----

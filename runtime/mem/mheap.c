@@ -158,6 +158,8 @@ rt_mheap_alloc(uint32_t npages, unsigned spc)
 	atomic_fetch_sub_explicit(&h->released, (uint64_t)scav << RT_PAGE_SHIFT, memory_order_relaxed);
 	atomic_fetch_add_explicit(&h->pagesinuse, npages, memory_order_relaxed);
 	init_span(s, page, npages, spc);
+	if (rt_unlikely(rt_limit_set()))
+		rt_limit_scavenge();
 	return s;
 }
 
