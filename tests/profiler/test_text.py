@@ -137,7 +137,7 @@ class Text(check.TestCase):
         self.assertRegex(text, r'\A' + COUNTS + r'\Z')
         self.assertTrue(text.startswith('goroutineleak profile: total 3\n2 @'))
         dump = self.text('goroutineleak', 2)
-        self.assertEqual(len(re.findall(r'^goroutine \d+ \[', dump, re.M)), 8)  # all of them
+        self.assertEqual(len(re.findall(r'^goroutine \d+ \[', dump, re.M)), 9)  # all of them
         self.assertEqual(len(re.findall(r'^goroutine \d+ \[chan send \(leaked\)\]:\nsend_to_nobody\(', dump, re.M)), 2)
         self.assertEqual(len(re.findall(r'^goroutine \d+ \[select \(no cases\) \(leaked\)\]:\nselect_nothing\(', dump, re.M)), 1)
         self.assertEqual(dump.count('(leaked)'), 3)
