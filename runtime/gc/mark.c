@@ -79,9 +79,7 @@ queue_reset(size_t nspans)
 		if (queue.slot)
 			rt_os_free(queue.slot, had);
 		queue.mapped = n * sizeof *queue.slot;
-		queue.slot = rt_os_alloc(queue.mapped);
-		if (!queue.slot)
-			rt_fatal("out of memory (collector's queue)");
+		queue.slot = rt_sys_alloc(queue.mapped);
 		atomic_fetch_add_explicit(&rt_sys_stats.gc, queue.mapped - had, memory_order_relaxed);
 	}
 	queue.mask = (uint32_t)(n - 1);

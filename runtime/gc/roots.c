@@ -58,9 +58,7 @@ reserve(struct ranges *r, size_t n)
 	if (n <= r->cap)
 		return;
 	size_t cap = rt_max(r->cap * 2, (size_t)256);
-	struct range *v = rt_os_alloc(cap * sizeof *v);
-	if (!v)
-		rt_fatal("out of memory (root list)");
+	struct range *v = rt_sys_alloc(cap * sizeof *v);
 	if (r->n)
 		memcpy(v, r->v, r->n * sizeof *v);
 	if (r->v)

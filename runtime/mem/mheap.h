@@ -179,6 +179,10 @@ void rt_add_special(void *obj, enum special_kind kind, void *token);
 bool rt_enter_if_started(void);
 void rt_leave_if(bool entered);
 
+// rt_os_alloc for what the runtime cannot do without: when the system refuses, returns free heap memory to
+// it and tries again, then ends the process with Go's text. No lock of the heap held.
+void *rt_sys_alloc(size_t n);
+
 // ---- mcentral.c ----
 
 // A span of class spc with at least one free slot, swept, out of every set. NULL: out of memory.
