@@ -158,6 +158,8 @@ rt_roots_prepare(void)
 	// The heap's own state: its address range and caches would pin what they point to.
 	subtract(&segments, (uintptr_t)&rt_heap, (uintptr_t)(&rt_heap + 1));
 	subtract(&segments, (uintptr_t)&rt_gc, (uintptr_t)(&rt_gc + 1));
+	// As those of other Ms: the address of the lock it released last may be a channel's.
+	subtract(&segments, (uintptr_t)&m0, (uintptr_t)(&m0 + 1));
 }
 
 bool

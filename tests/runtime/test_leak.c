@@ -30,11 +30,11 @@ count_waiting(struct g *gp, void *arg)
 		++*(int *)arg;
 }
 
-// Until n goroutines of the program wait.
+// Until n goroutines of the program wait, and the one that made them is gone.
 static void
 await_waiting(int n)
 {
-	for (int have = -1; have != n; gort_sleep(GORT_MILLISECOND)) {
+	for (int have = -1; have != n || gort_num_goroutine() != n + 1; gort_sleep(GORT_MILLISECOND)) {
 		have = 0;
 		rt_for_each_g(count_waiting, &have);
 	}
