@@ -25,6 +25,11 @@ struct rtp_thread {
 	_Atomic uintptr_t ask_sp, ask_tp;
 	int32_t timer; // kernel timer id, -1 none. Under the drain lock.
 	_Atomic uint64_t period_ns;
+	// Periods of CPU time that are due at time c of the thread's clock: (c - origin) / period_ns. And
+	// those that its handler has counted.
+	_Atomic int64_t origin;
+	_Atomic uint64_t counted;
+	uint32_t last; // ring index of its latest record, UINT32_MAX none; the handler's
 	_Atomic uint64_t labels; // label set of a native thread
 	int64_t named_at;        // when labels was read from the thread's name; under the drain lock
 	uint64_t seen; // offset of stacks met before (sources/capture.c); the thread's own

@@ -50,6 +50,7 @@ push(struct rtp_region *r, struct rtp_thread *t, const uintptr_t *pcs, uint32_t 
 		return;
 	}
 	uint64_t header[3] = { n | weight << 16, weight * rt_load(&t->period_ns), labels };
+	t->last = tail;
 	for (uint32_t i = 0; i < 3; i++)
 		ring[(tail + i) % RTP_RING_WORDS] = header[i];
 	for (uint32_t i = 0; i < n; i++)
@@ -77,6 +78,7 @@ sample(struct rtp_region *r, struct rtp_thread *t, const void *uc, uint64_t weig
 		rt_store_release(&t->ask_sp, w.r.sp);
 	}
 	int n = rtp_unwind(&w, pcs, RTP_CPU_FRAMES, 0);
+	rtp_add(&t->counted, weight);
 	if (w.truncated)
 		rtp_add(&r->truncated, 1);
 	if (weight > 1)
@@ -128,6 +130,10 @@ arm(struct rtp_region *r, struct rtp_thread *t)
 	t->timer = id;
 	// The first period is a random part of one, so that threads started together do not beat.
 	int64_t first = 1 + (int64_t)((uint64_t)t->tid * 0x9e3779b97f4a7c15ull >> 1) % period;
+	struct timespec cpu = { 0 };
+	clock_gettime(THREAD_CPU_CLOCK(t->tid), &cpu);
+	rt_store(&t->counted, 0);
+	rt_store(&t->origin, cpu.tv_sec * 1000000000 + cpu.tv_nsec + first - period);
 	struct itimerspec its = { .it_interval.tv_sec = period / 1000000000,
 				  .it_interval.tv_nsec = period % 1000000000,
 				  .it_value.tv_sec = first / 1000000000,
@@ -400,9 +406,46 @@ rtp_cpu_thread_start(void)
 	pthread_mutex_unlock(&drain_lock);
 }
 
+// The kernel looks at CPU timers at its clock ticks. What a thread did since the last one that met it
+// running goes to where it was then, as the periods before went to where that tick found it.
+static void
+count_rest(struct rtp_region *r, struct rtp_thread *t)
+{
+	struct timespec now;
+	uint64_t period = rt_load(&t->period_ns), *ring = rtp_at(r, rt_load(&t->ring));
+	if (t->timer < 0 || !ring || !period || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) != 0)
+		return;
+	int64_t cpu = now.tv_sec * 1000000000 + now.tv_nsec - rt_load(&t->origin);
+	uint64_t due = cpu > 0 ? (uint64_t)cpu / period : 0, counted = rt_load(&t->counted);
+	// Few, or something else is wrong: a weight has 48 bits, but nobody waits seconds for a tick.
+	if (due <= counted || (due - counted) * period > 1000000000)
+		return;
+	uintptr_t pcs[RTP_CPU_FRAMES] = { RTP_PC_LOST };
+	uint32_t n = 1;
+	if (t->last != UINT32_MAX && rt_load(&t->tail) - t->last <= RTP_RING_WORDS) {
+		n = (uint32_t)(ring[t->last % RTP_RING_WORDS] & 0xffff);
+		for (uint32_t i = 0; i < n && i < RTP_CPU_FRAMES; i++)
+			pcs[i] = ring[(t->last + 3 + i) % RTP_RING_WORDS];
+	}
+	push(r, t, pcs, rt_min(n, (uint32_t)RTP_CPU_FRAMES), due - counted, labels_now(r, t));
+}
+
 void
 rtp_cpu_thread_exit(void)
 {
+	struct rtp_region *r = rtp_main_peek();
+	struct rtp_thread *t = r && rt_load(&rate) ? rtp_thread_by_tid(r, (int)syscall(SYS_gettid)) : NULL;
+	if (t) {
+		sigset_t prof;
+		sigemptyset(&prof);
+		sigaddset(&prof, SIGPROF);
+		rtp_busy++;
+		// The ring has one writer: the handler must not come between. Nor later: what is pending has
+		// been counted here.
+		pthread_sigmask(SIG_BLOCK, &prof, NULL);
+		count_rest(r, t);
+		rtp_busy--;
+	}
 	rtp_thread_exit(); // the next drain takes the timer and the slot
 }
 
