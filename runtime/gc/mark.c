@@ -227,7 +227,7 @@ grey_offset(struct greyer *g, struct pageinfo *info, size_t off)
 {
 	size_t page = off >> RT_PAGE_SHIFT;
 	struct pageinfo *pi = &info[page];
-	uint32_t base = pi->base;
+	uint32_t base = __atomic_load_n(&pi->base, __ATOMIC_RELAXED);
 	if (base != page)
 		pi = &info[base];
 	size_t o = off - ((size_t)base << RT_PAGE_SHIFT);

@@ -132,11 +132,10 @@ init_span(struct mspan *s, uint32_t page, uint32_t npages, unsigned spc)
 	pi->span = s;
 	init_bits(s, pi);
 	for (uint32_t i = 0; i < npages; i++)
-		pi[i].base = page;
+		__atomic_store_n(&pi[i].base, page, __ATOMIC_RELAXED);
 	// release: a conservative scan that meets an old value of a page of ours sees a whole line or
 	// inuse 0.
-	atomic_thread_fence(memory_order_release);
-	*(volatile uint8_t *)&pi->inuse = 1;
+	__atomic_store_n(&pi->inuse, 1, __ATOMIC_RELEASE);
 }
 
 struct mspan *
@@ -176,7 +175,7 @@ rt_mheap_free(struct mspan *s)
 	struct mheap *h = &rt_heap;
 	if (s->specials)
 		rt_throw("mheap: span freed with specials");
-	*(volatile uint8_t *)&s->info->inuse = 0;
+	__atomic_store_n(&s->info->inuse, 0, __ATOMIC_RELAXED);
 	atomic_fetch_sub_explicit(&h->pagesinuse, s->npages, memory_order_relaxed);
 	rt_lock(&h->lock);
 	rt_pages_free(&h->pages, s->page, s->npages);

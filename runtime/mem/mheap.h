@@ -143,8 +143,10 @@ rt_spanof(uintptr_t p)
 	if (off >= rt_load(&rt_heap.grown)) // relaxed: who has a pointer synchronised to get it
 		return NULL;
 	// A free page's line may name a span that no longer reaches it, hence the test against limit.
-	struct pageinfo *pi = &rt_heap.info[rt_heap.info[off >> RT_PAGE_SHIFT].base];
-	return pi->inuse && p < pi->span->limit ? pi->span : NULL;
+	uint32_t base = __atomic_load_n(&rt_heap.info[off >> RT_PAGE_SHIFT].base, __ATOMIC_RELAXED);
+	struct pageinfo *pi = &rt_heap.info[base];
+	// acquire: pairs with init_span's release
+	return __atomic_load_n(&pi->inuse, __ATOMIC_ACQUIRE) && p < pi->span->limit ? pi->span : NULL;
 }
 
 RT_INLINE uint32_t
