@@ -26,7 +26,7 @@ struct picture {
 		double assist, dedicated, idle, pause, gc_total, total;
 	} cpu;
 	struct {
-		uint64_t automatic, forced, cycles, gogc, goal, live, globals, stack;
+		uint64_t automatic, forced, cycles, gogc, gomemlimit, goal, live, globals, stack;
 	} gc;
 	struct {
 		uint64_t nalloc[RT_NUM_SIZE_CLASSES], nfree[RT_NUM_SIZE_CLASSES]; // [0]: large
@@ -80,6 +80,7 @@ fill_gc(struct picture *s)
 	s->gc.cycles = rt_load(&rt_gc.ncycles);
 	s->gc.automatic = minus(s->gc.cycles, s->gc.forced);
 	s->gc.gogc = percent < 0 ? UINT64_MAX : (uint64_t)percent;
+	s->gc.gomemlimit = (uint64_t)rt_load(&rt_gc.memory_limit);
 	s->gc.goal = rt_load(&rt_gc.goal);
 	s->gc.live = PEEK(rt_gc.marked);
 	s->gc.globals = PEEK(rt_gc.global_bytes);
@@ -230,6 +231,7 @@ static const struct metric metrics[] = {
 	U("/gc/cycles/forced:gc-cycles", GC, gc.forced, true, "Cycles completed that the program asked for."),
 	U("/gc/cycles/total:gc-cycles", GC, gc.cycles, true, "Cycles completed."),
 	U("/gc/gogc:percent", GC, gc.gogc, false, "GOGC; 18446744073709551615 when off."),
+	U("/gc/gomemlimit:bytes", GC, gc.gomemlimit, false, "GOMEMLIMIT; 9223372036854775807 when there is none."),
 	SIZES("/gc/heap/allocs-by-size:bytes", heap.nalloc, "Objects allocated, by size; tiny ones by their blocks."),
 	U("/gc/heap/allocs:bytes", HEAP, heap.alloc_bytes, true, "Bytes of objects allocated."),
 	U("/gc/heap/allocs:objects", HEAP, heap.allocs, true, "Objects allocated; tiny ones by their blocks."),

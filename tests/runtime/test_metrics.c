@@ -148,6 +148,18 @@ GORT_TEST(metrics, cycles_and_heap_agree_with_mem_stats)
 	CHECK(keep != NULL);
 }
 
+GORT_TEST(metrics, settings)
+{
+	gort_set_gc_percent(150);
+	gort_set_memory_limit(123456789);
+	CHECK_EQ(u64("/gc/gogc:percent"), 150);
+	CHECK_EQ(u64("/gc/gomemlimit:bytes"), 123456789);
+	gort_set_gc_percent(-1);
+	gort_set_memory_limit(INT64_MAX);
+	CHECK(u64("/gc/gogc:percent") == UINT64_MAX);
+	CHECK_EQ(u64("/gc/gomemlimit:bytes"), INT64_MAX);
+}
+
 GORT_TEST(metrics, pauses_are_those_of_mem_stats)
 {
 	gort_mem_stats s;
