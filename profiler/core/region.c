@@ -206,6 +206,7 @@ rtp_kind_nval(enum rtp_kind kind)
 {
 	switch (kind) {
 	case RTP_CPU:
+	case RTP_WALL:
 		return RTP_CPU_NVAL;
 	case RTP_HEAP:
 		return RTP_HEAP_NVAL;

@@ -19,12 +19,14 @@ enum rtp_kind {
 	RTP_MUTEX,
 	RTP_GOROUTINE,
 	RTP_THREADCREATE,
+	RTP_WALL,   // in regions of their own (sources/wall.c)
+	RTP_GOROUTINELEAK,
 	RTP_CUSTOM, // in regions of their own (sources/custom.c)
 	RTP_KINDS
 };
 
 // Columns of a bucket, by kind. Cumulative; a session is the difference of two readings.
-enum { RTP_CPU_COUNT, RTP_CPU_NS, RTP_CPU_NVAL };
+enum { RTP_CPU_COUNT, RTP_CPU_NS, RTP_CPU_NVAL }; // wall, too
 // Counts are in 1/65536, so that sampling weights (rate/ticks) add up without floating point.
 enum { RTP_LOCK_COUNT_FIX16, RTP_LOCK_TICKS, RTP_LOCK_NVAL };
 enum { RTP_COUNT, RTP_COUNT_NVAL };

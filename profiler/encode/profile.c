@@ -45,6 +45,8 @@ static const struct kind_desc kinds[RTP_KINDS] = {
 	[RTP_MUTEX] = { { { "contentions", "count" }, { "delay", "nanoseconds" } }, 2, { "contentions", "count" } },
 	[RTP_GOROUTINE] = { { { "goroutine", "count" } }, 1, { "goroutine", "count" } },
 	[RTP_THREADCREATE] = { { { "threadcreate", "count" } }, 1, { "threadcreate", "count" } },
+	[RTP_WALL] = { { { "samples", "count" }, { "wall", "nanoseconds" } }, 2, { "wall", "nanoseconds" } },
+	[RTP_GOROUTINELEAK] = { { { "goroutineleak", "count" } }, 1, { "goroutineleak", "count" } },
 	[RTP_CUSTOM] = { { { NULL, "count" } }, 1, { NULL, "count" } }, // by the profile's name
 };
 
@@ -488,6 +490,8 @@ weight(const struct rtp_region *r, const struct rtp_bucket *b)
 	case RTP_BLOCK:
 	case RTP_MUTEX:
 		return (int64_t)rt_load(&b->v[RTP_LOCK_TICKS]);
+	case RTP_WALL:
+		return (int64_t)rt_load(&b->v[RTP_CPU_NS]);
 	default:
 		return (int64_t)rt_load(&b->v[0]);
 	}
@@ -582,6 +586,8 @@ period(const struct writer *w)
 	switch (w->a->kind) {
 	case RTP_CPU:
 		return w->a->hz > 0 ? 1000000000 / w->a->hz : 0;
+	case RTP_WALL:
+		return 10000000;
 	case RTP_HEAP:
 		return w->r->mem_rate;
 	default:

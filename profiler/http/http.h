@@ -11,6 +11,7 @@
 #include "http/mhd.h"
 #include "sources/cpu.h"
 #include "sources/emit.h"
+#include "sources/sources.h"
 
 #define RTP_MAX_BODY ((size_t)1 << 20) // of a POST to /debug/pprof/symbol
 
@@ -19,6 +20,7 @@ enum rtp_job_kind {
 	RTP_JOB_NAMED,      // rtp_emit_named
 	RTP_JOB_CPU,        // ends a CPU session
 	RTP_JOB_DELTA,      // ends a delta
+	RTP_JOB_WALL,       // ends a wall profile
 	RTP_JOB_SINCE_LAST, // rtp_delta_since_last
 	RTP_JOB_SYMBOL,
 	RTP_JOB_VARS,
@@ -44,6 +46,7 @@ struct rtp_request {
 	bool gc;
 	struct rtp_cpu_session cpu;
 	struct rtp_delta delta;
+	struct rtp_wall *wall;
 	int watched; // the connection's descriptor while the server watches it; -1
 	// What comes out.
 	int fd;  // -1

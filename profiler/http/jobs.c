@@ -43,6 +43,8 @@ run(struct rtp_request *rq)
 		return rtp_cpu_session_stop(&rq->cpu);
 	case RTP_JOB_DELTA:
 		return rtp_delta_end(&rq->delta, rq->fd);
+	case RTP_JOB_WALL:
+		return rtp_wall_finish(rq->wall, rq->fd);
 	case RTP_JOB_SINCE_LAST:
 		return rtp_delta_since_last(rq->name, rq->fd);
 	case RTP_JOB_SYMBOL:

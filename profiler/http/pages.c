@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/procmaps.h"
+#include "core/rtlink.h"
 #include "core/thread.h"
 #include "http/http.h"
 #include "http/page.h"
@@ -102,10 +103,12 @@ static const struct {
 	{ "block", "Where goroutines waited for channels and locks; sampled by gort_set_block_profile_rate" },
 	{ "cmdline", "The program's arguments" },
 	{ "goroutine", "Stacks of all goroutines; debug=2 prints each one like a panic does" },
+	{ "goroutineleak", "Goroutines that wait for what nobody can do any more; collects to find them" },
 	{ "heap", "Where the memory in use was allocated; gc=1 collects first" },
 	{ "mutex", "Who held locks that others waited for; sampled by gort_set_mutex_profile_fraction" },
 	{ "profile", "CPU time, for as many seconds as the parameter says (30)" },
 	{ "threadcreate", "The number of threads" },
+	{ "wall", "Where goroutines spend time, running or waiting, for as many seconds as the parameter says (30)" },
 };
 
 static const char *
@@ -128,9 +131,11 @@ rtp_page_index(int fd)
 {
 	struct rtp_page p = { .fd = fd };
 	struct rtp_listed list[80];
-	int n = rtp_profile_list(list, (int)rt_nelem(list) - 2);
+	int n = rtp_profile_list(list, (int)rt_nelem(list) - 3);
 	list[n++] = (struct rtp_listed){ "cmdline", 0 };
 	list[n++] = (struct rtp_listed){ "profile", 0 };
+	if (rtp_runtime())
+		list[n++] = (struct rtp_listed){ "wall", 0 };
 	qsort(list, (size_t)n, sizeof(list[0]), by_name);
 	rtp_page_puts(&p, "<html>\n<head>\n<title>/debug/pprof/</title>\n<style>\n"
 			  "body { font-family: sans-serif; margin: 2em; }\n"

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "http/http.h"
-#include "sources/sources.h"
 
 #define PREFIX "/debug/pprof/"
 #define TEXT "text/plain; charset=utf-8"
@@ -225,6 +224,22 @@ cpu_profile(struct rtp_request *rq)
 }
 
 static enum MHD_Result
+wall_profile(struct rtp_request *rq)
+{
+	char s[32];
+	int64_t seconds = 0;
+	if (!rtp_http_param(rq, "seconds", s, sizeof(s)) || !number(s, &seconds) || seconds <= 0)
+		seconds = 30;
+	int rc = rtp_wall_start(&rq->wall);
+	if (rc == -ENOTSUP)
+		return rtp_http_error(rq, 404, "Unknown profile");
+	if (rc < 0)
+		return rtp_http_error(rq, 500, "failed to collect profile");
+	strcpy(rq->name, "wall");
+	return submit(rq, RTP_JOB_WALL, rt_min(seconds, (int64_t)MAX_SECONDS));
+}
+
+static enum MHD_Result
 delta_profile(struct rtp_request *rq, const char *seconds_text)
 {
 	int64_t seconds;
@@ -280,6 +295,8 @@ pprof(struct rtp_request *rq, const char *name)
 		return submit(rq, RTP_JOB_SYMBOL, 0);
 	if (strcmp(name, "profile") == 0)
 		return cpu_profile(rq);
+	if (strcmp(name, "wall") == 0)
+		return wall_profile(rq);
 	if (strcmp(name, "trace") == 0)
 		return rtp_http_error(rq, 500, "Could not enable tracing: this program has no execution tracer");
 	if (strncmp(name, "delta_", 6) == 0 && strlen(name) < sizeof(rq->name) && known(name + 6)) {

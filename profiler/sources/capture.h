@@ -9,3 +9,9 @@
 // From registers of a frame on the current stack. skip: frames to leave out. Does not allocate but for
 // the thread's slot; learns of libraries loaded since.
 int rtp_capture(struct rtp_region *r, const struct rtp_regs *regs, uintptr_t *pcs, int max, int skip);
+
+// The bucket of that stack. A thread remembers the last stacks it met by where their return addresses lie:
+// when all of them hold what they held then, from the same instruction and stack pointer, it is the same
+// stack, and the walk is saved.
+struct rtp_bucket *rtp_capture_bucket(struct rtp_region *r, enum rtp_kind kind, uint64_t aux,
+				      const struct rtp_regs *regs, int skip);

@@ -51,6 +51,8 @@ extern void (*rtp_on_tick)(void);
 // A thread of ours: signals blocked, never sampled, no part of the program in the eyes of the runtime.
 // name: at most 15 bytes, static. False: the system has no thread to give.
 bool rtp_spawn(const char *name, void *(*fn)(void *arg), void *arg);
+// Such a thread ends: its last call.
+void rtp_own_thread_exit(void);
 bool rtp_is_own_thread(void); // the calling one
 bool rtp_is_own_tid(int tid);
 

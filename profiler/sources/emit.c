@@ -98,7 +98,8 @@ static const struct {
 	const char *name;
 	enum rtp_kind kind;
 } builtin[] = { { "heap", RTP_HEAP }, { "allocs", RTP_HEAP }, { "mutex", RTP_MUTEX }, { "block", RTP_BLOCK },
-		{ "goroutine", RTP_GOROUTINE }, { "threadcreate", RTP_THREADCREATE } };
+		{ "goroutine", RTP_GOROUTINE }, { "threadcreate", RTP_THREADCREATE },
+		{ "goroutineleak", RTP_GOROUTINELEAK } };
 
 static enum rtp_kind
 kind_of(const char *name)
@@ -120,14 +121,14 @@ static bool
 is_snapshot(enum rtp_kind kind)
 {
 	// A native program's created threads are counted as they come.
-	return kind == RTP_GOROUTINE ||
+	return kind == RTP_GOROUTINE || kind == RTP_GOROUTINELEAK ||
 	       (kind == RTP_THREADCREATE && !(rtp_native && rtp_native->thread_created));
 }
 
 static struct rtp_region *
 snapshot(enum rtp_kind kind, int debug)
 {
-	return kind == RTP_GOROUTINE ? rtp_goroutine_snapshot(debug >= 2) : rtp_threadcreate_snapshot();
+	return kind == RTP_THREADCREATE ? rtp_threadcreate_snapshot() : rtp_goroutine_snapshot(kind, debug >= 2);
 }
 
 // The main region with what a profile of now says about it; NULL, with *err set, when there is none.
@@ -266,6 +267,8 @@ count_of(enum rtp_kind kind)
 	struct rtp_region *r = rtp_main();
 	if (kind == RTP_GOROUTINE)
 		return rt && rt->started() ? rt->num_goroutine() : -1;
+	if (kind == RTP_GOROUTINELEAK)
+		return rt && rt->started() ? rt->num_leaked() : -1;
 	if (kind == RTP_THREADCREATE && !rtp_native)
 		return rt && rt->started() ? rt->num_threads() : -1;
 	return (rt || rtp_native) && r ? (int64_t)rt_load(&r->nbuckets[kind]) : -1;

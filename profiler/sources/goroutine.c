@@ -53,7 +53,11 @@ add_start(uintptr_t startpc, uint64_t entry_lo, uint64_t entry_hi, uintptr_t *pc
 
 struct snapshot {
 	struct rtp_region *r;
+	enum rtp_kind kind;
 	bool each; // one record a goroutine, not one bucket a stack
+	int64_t credit; // wall profile: ns for each; 0 none
+	const char *state; // of the credit before, and its label set for goroutines without labels
+	const struct rtp_labels *state_set;
 	int64_t now;
 	// Of the goroutine captured last.
 	struct rt_goroutine_info gi;
@@ -65,7 +69,7 @@ static void
 count(struct snapshot *s)
 {
 	uint64_t labels = rtp_labels_off(s->r->mappings_of, s->gi.labels);
-	struct rtp_bucket *b = rtp_bucket(s->r, RTP_GOROUTINE, labels, s->pcs, s->n);
+	struct rtp_bucket *b = rtp_bucket(s->r, s->kind, labels, s->pcs, s->n);
 	if (b)
 		rtp_add(&b->v[RTP_COUNT], 1);
 }
@@ -86,6 +90,33 @@ record(struct snapshot *s)
 				     .npc = (uint32_t)s->n };
 	memcpy(g->pcs, s->pcs, (size_t)s->n * 8);
 	rt_store(&s->r->goroutines, rtp_off(s->r, g));
+}
+
+// The goroutine's labels and its state; most goroutines of a program share a few sets.
+static uint64_t
+labels_with_state(struct snapshot *s)
+{
+	struct rtp_region *main = s->r->mappings_of;
+	const struct rtp_labels *own = rtp_labels_at(main, rtp_labels_off(main, s->gi.labels));
+	if (own || s->gi.state != s->state) {
+		struct rtp_label l = { "state", s->gi.state };
+		const struct rtp_labels *set = rtp_labels_with(main, own, &l, 1);
+		if (own)
+			return rtp_off(main, set);
+		s->state = s->gi.state;
+		s->state_set = set;
+	}
+	return rtp_off(main, s->state_set);
+}
+
+static void
+credit(struct snapshot *s)
+{
+	struct rtp_bucket *b = rtp_bucket(s->r, RTP_WALL, labels_with_state(s), s->pcs, s->n);
+	if (!b)
+		return;
+	rtp_add(&b->v[RTP_CPU_COUNT], 1);
+	rtp_add(&b->v[RTP_CPU_NS], (uint64_t)s->credit);
 }
 
 // No malloc, no lock, no output; the stack may change while it is read.
@@ -114,23 +145,28 @@ commit(void *arg)
 	struct snapshot *s = arg;
 	if (s->gi.system)
 		return;
-	if (s->each)
+	if (s->credit)
+		credit(s);
+	else if (s->each)
 		record(s);
-	else
+	else if (s->kind == RTP_GOROUTINE || s->gi.leaked)
 		count(s);
 }
 
 static void
 walk(void *arg)
 {
+	const struct snapshot *s = arg;
+	if (s->kind == RTP_GOROUTINELEAK)
+		rtp_runtime()->find_leaked();
 	rtp_runtime()->for_each_goroutine(capture, commit, arg);
 }
 
 struct rtp_region *
-rtp_goroutine_snapshot(bool each)
+rtp_goroutine_snapshot(enum rtp_kind kind, bool each)
 {
 	const struct rt_introspect *rt = rtp_runtime();
-	struct snapshot s = { .r = rt && rt->started() ? new_snapshot() : NULL, .each = each };
+	struct snapshot s = { .r = rt && rt->started() ? new_snapshot() : NULL, .kind = kind, .each = each };
 	struct timespec ts;
 	if (!s.r)
 		return NULL;
@@ -138,6 +174,19 @@ rtp_goroutine_snapshot(bool each)
 	s.now = ts.tv_sec * 1000000000ll + ts.tv_nsec;
 	rt->visit(walk, &s);
 	return s.r;
+}
+
+struct rtp_region *
+rtp_goroutine_region(void)
+{
+	return new_snapshot();
+}
+
+void
+rtp_goroutine_credit(struct rtp_region *r, int64_t ns)
+{
+	struct snapshot s = { .r = r, .credit = rt_max(ns, (int64_t)1) };
+	rtp_runtime()->visit(walk, &s);
 }
 
 struct rtp_region *

@@ -23,16 +23,14 @@ below(uint64_t n)
 RT_NOINLINE static void
 record(enum rtp_kind kind, uint64_t count_fix16, uint64_t ticks, int skip)
 {
-	uintptr_t pcs[RTP_MAX_FRAMES];
 	struct rtp_regs here;
 	struct rtp_region *r = rtp_main();
 	if (!r)
 		return;
 	rtp_regs_here(&here);
-	int n = rtp_capture(r, &here, pcs, RTP_MAX_FRAMES, skip + 2);
 	// Who waited matters; who ended others' waiting is nobody's request.
 	const void *labels = kind == RTP_BLOCK && rtp_runtime() ? rtp_runtime()->labels() : NULL;
-	struct rtp_bucket *b = rtp_bucket(r, kind, rtp_labels_off(r, labels), pcs, n);
+	struct rtp_bucket *b = rtp_capture_bucket(r, kind, rtp_labels_off(r, labels), &here, skip + 2);
 	if (!b)
 		return;
 	rtp_add(&b->v[RTP_LOCK_COUNT_FIX16], count_fix16);

@@ -78,6 +78,18 @@ delist(void)
 			rt_store(&own_tids[i], 0);
 }
 
+void
+rtp_own_thread_exit(void)
+{
+	const struct rt_introspect *rt = rtp_runtime();
+	int tid = (int)syscall(SYS_gettid);
+	for (size_t i = 0; i < MAX_OWN; i++)
+		if (rt_load(&own_tids[i]) == tid)
+			rt_store(&own_tids[i], 0);
+	if (rt)
+		atomic_fetch_sub(rt->own_threads, 1);
+}
+
 static void *
 own_main(void *arg)
 {

@@ -21,8 +21,13 @@ void rtp_mutex_event(int64_t ticks, int64_t fraction, int skip);
 
 // ---- goroutines (sources/goroutine.c) ----
 // A region of its own holding one bucket a distinct stack, or, when each, one struct rtp_goroutine a
-// goroutine; NULL without a runtime or memory. Free it. Any thread.
-struct rtp_region *rtp_goroutine_snapshot(bool each);
+// goroutine; NULL without a runtime or memory. Free it. Any thread. kind RTP_GOROUTINELEAK: the leaked ones
+// are looked for first, and buckets hold only them.
+struct rtp_region *rtp_goroutine_snapshot(enum rtp_kind kind, bool each);
+// An empty region for the following.
+struct rtp_region *rtp_goroutine_region(void);
+// Adds ns to the RTP_WALL bucket of each goroutine's stack and state. Any thread.
+void rtp_goroutine_credit(struct rtp_region *r, int64_t ns);
 // One bucket without a stack: the number of threads.
 struct rtp_region *rtp_threadcreate_snapshot(void);
 
@@ -41,6 +46,13 @@ struct rtp_region *rtp_custom_region(const char *name);
 // Fills in names and numbers of values; returns how many, at most max.
 int rtp_custom_names(const char **names, int64_t *counts, int max);
 void rtp_custom_forked(void);
+
+// ---- wall profiles (sources/wall.c) ----
+struct rtp_wall;
+// -ENOTSUP without the runtime.
+int rtp_wall_start(struct rtp_wall **w);
+// Ends it, writes it to fd and frees it.
+int rtp_wall_finish(struct rtp_wall *w, int fd);
 
 // ---- the runtime's hooks (sources/hooks.c) ----
 void rtp_hooks_install(void);

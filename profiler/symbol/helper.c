@@ -49,8 +49,8 @@ near_library(char *buf, size_t n)
 	return false;
 }
 
-static bool
-find_helper(char *buf, size_t n)
+bool
+rtp_helper_find(char *buf, size_t n)
 {
 	const char *env = getenv("GORT_SYMBOLIZER");
 	if (env && *env) {
@@ -184,7 +184,7 @@ rtp_helper_start(struct rtp_helper *h, int out, const char *mode)
 {
 	char path[PATH_MAX];
 	int data[2], status[2];
-	if (!find_helper(path, sizeof(path)))
+	if (!rtp_helper_find(path, sizeof(path)))
 		return -ENOENT;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, data) != 0)
 		return -errno;

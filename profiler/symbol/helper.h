@@ -18,6 +18,9 @@ struct rtp_helper {
 // count on the lowest numbers being free. Closes on exec. A negative fd stays as it is.
 int rtp_high_fd(int fd);
 
+// The helper's path; false: there is none.
+bool rtp_helper_find(char *buf, size_t n);
+
 // out: where the symbolized profile goes. mode: NULL, or "text" (text/text.h). Returns 0 or a negative
 // errno value; ENOENT: no helper found.
 int rtp_helper_start(struct rtp_helper *h, int out, const char *mode);

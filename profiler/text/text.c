@@ -275,7 +275,7 @@ write_counts(struct text *t, struct rtp_bucket **b, size_t n)
 			continue;
 		putf(t, "%" PRId64, count);
 		put_addresses(t, b[i]);
-		if (t->a->kind == RTP_GOROUTINE)
+		if (t->a->kind == RTP_GOROUTINE || t->a->kind == RTP_GOROUTINELEAK)
 			put_labels(t, b[i]->aux);
 		put_stack(t, b[i], true);
 	}
@@ -510,7 +510,8 @@ rtp_text_write(struct rtp_region *r, const struct rtp_profile_args *a, int debug
 	if (t == MAP_FAILED)
 		return -ENOMEM;
 	*t = (struct text){ .r = r, .a = a, .o = o };
-	int err = a->kind == RTP_GOROUTINE && debug >= 2 ? write_goroutines(t) : write_debug1(t);
+	bool each = debug >= 2 && (a->kind == RTP_GOROUTINE || a->kind == RTP_GOROUTINELEAK);
+	int err = each ? write_goroutines(t) : write_debug1(t);
 	munmap(t, sizeof(*t));
 	return err;
 }

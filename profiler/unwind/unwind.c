@@ -160,6 +160,16 @@ step(struct rtp_walk *w, const struct rtp_modules *t, int *switches)
 	return step_fp(w, t);
 }
 
+// Every kind of step but that over a signal frame leaves sp just above the return address.
+static void
+note_slot(struct rtp_walk *w)
+{
+	if (w->exact || w->nslots == w->max_slots)
+		w->nslots = -1;
+	if (w->nslots >= 0)
+		w->slots[w->nslots++] = w->r.sp - 8;
+}
+
 int
 rtp_unwind(struct rtp_walk *w, uintptr_t *pcs, int max, int skip)
 {
@@ -167,6 +177,7 @@ rtp_unwind(struct rtp_walk *w, uintptr_t *pcs, int max, int skip)
 	const struct rtp_modules *t = rtp_modules_enter(&token);
 	int n = 0, switches = 0;
 	w->truncated = false;
+	w->nslots = 0;
 	for (;;) {
 		// A caller's address is shown inside its call instruction.
 		uintptr_t pc = w->exact ? w->r.pc : w->r.pc - 1;
@@ -183,6 +194,8 @@ rtp_unwind(struct rtp_walk *w, uintptr_t *pcs, int max, int skip)
 		}
 		if (!step(w, t, &switches))
 			break;
+		if (w->slots)
+			note_slot(w);
 	}
 	rtp_modules_leave(token);
 	return n;

@@ -16,6 +16,10 @@ struct rtp_walk {
 	bool (*stack_of)(uintptr_t sp, uintptr_t *lo, uintptr_t *hi, void *arg);
 	void *arg;
 	bool truncated;     // out: there was more
+	// Out, if not NULL: where the return addresses lie that the walk followed, at most max_slots;
+	// nslots -1: more, or not all of the stack hangs on them (a signal frame).
+	uintptr_t *slots;
+	int max_slots, nslots;
 	bool no_rows;       // frame pointers only (tests)
 };
 

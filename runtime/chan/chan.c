@@ -109,14 +109,14 @@ parkwait(struct hchan *c, struct waitq *q, const void *send, void *recv, enum wa
 	rt_chan_sudog_load(c, sg, send);
 	gp->waiting = sg;
 	gp->param = NULL;
-	gp->waitchan = c;
+	gp->waitobj = c;
 	rt_waitq_enqueue(q, sg);
 	if (rt_unlikely(c->timer))
 		rt_timer_chan_block(c);
 	rt_park(&c->lock, why);
 	if (rt_unlikely(c->timer))
 		rt_timer_chan_unblock(c);
-	gp->waitchan = NULL;
+	gp->waitobj = NULL;
 	if (rt_unlikely(t0 != 0))
 		rt_block_event(t0, sg->releasetime, 3); // hides parkwait, send_wait/recv_wait
 	return sg;

@@ -6,6 +6,7 @@
 #include "base/lock.h"
 #include "debug/throw.h"
 #include "debug/traceback.h"
+#include "gc/gc.h"
 #include "mem/malloc.h"
 #include "os/os.h"
 #include "sched/proc.h"
@@ -153,6 +154,7 @@ describe(struct rt_goroutine_info *gi, struct g *gp, const struct walk *w)
 		.state = rt_gstate_text(gp),
 		.self = gp == w->self,
 		.system = gp->is_system,
+		.leaked = st == Gwaiting && gp->leaked,
 		.locked = gp->lockedm != NULL,
 		.is_main = gp->is_main,
 		.startpc = gp->startpc,
@@ -209,8 +211,8 @@ capture_stopped(struct walk *w, struct g *gp)
 static void
 restart(int64_t since)
 {
-	rt_start_world();
 	int64_t ns = rt_nanotime() - since;
+	rt_start_world();
 	if (ns > rt_load(&rt_walk_longest_stop))
 		rt_store(&rt_walk_longest_stop, ns);
 }
@@ -351,6 +353,15 @@ collect(void)
 	rt_leave();
 }
 
+static int
+find_leaked(void)
+{
+	rt_enter();
+	int n = rt_gc_find_leaked();
+	rt_leave();
+	return n;
+}
+
 // Measured once over a millisecond at least, then over the whole time since the start.
 static double
 ticks_per_second(void)
@@ -392,6 +403,8 @@ gort_introspect(void)
 		.num_threads = num_threads,
 		.visit = visit_runtime,
 		.gc = collect,
+		.find_leaked = find_leaked,
+		.num_leaked = rt_gc_num_leaked,
 		.ticks_per_second = ticks_per_second,
 		.num_goroutine = rt_ngoroutines,
 		.maxprocs = maxprocs,

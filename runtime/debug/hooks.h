@@ -71,6 +71,7 @@ struct rt_goroutine_info {
 	const char *state;      // as tracebacks print it: the wait reason, or the status
 	int64_t waitsince;      // rt_nanotime clock, 0 unknown
 	bool system, locked, is_main, self;
+	bool leaked;            // waits for ever, says the last find_leaked
 	uintptr_t startpc, gopc;
 	const void *labels;
 	// Where to start unwinding. uc: interrupted context of a running thread (its leaf pc is exact);
@@ -114,6 +115,11 @@ struct rt_introspect {
 	void (*visit)(void (*fn)(void *arg), void *arg);
 	// Runs a full collection and waits for its sweep; any thread, own ones inside visit.
 	void (*gc)(void);
+	// Runs a collection that looks for goroutines that nobody can wake any more, with the world stopped;
+	// returns how many there are. As gc.
+	int (*find_leaked)(void);
+	// Those it found the last time that still wait.
+	int (*num_leaked)(void);
 	double (*ticks_per_second)(void);
 	int (*num_goroutine)(void);
 	int (*maxprocs)(void);

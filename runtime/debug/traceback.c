@@ -268,6 +268,8 @@ rt_gstate_text(const struct g *gp)
 	case Gsyscall:
 		return "syscall";
 	case Gwaiting:
+		if (gp->leaked)
+			return rt_leaked_reason_text(gp->waitreason);
 		return gp->waitreason ? rt_wait_reason_text(gp->waitreason) : "waiting";
 	case Gpreempted:
 		return "preempted";

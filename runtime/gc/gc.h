@@ -17,7 +17,7 @@
 //
 // mgc.c: the cycle. roots.c: what t0 reads, and parked goroutines. mark.c: the marker. worker.c: who
 // marks, and for how long. pacer.c: when a cycle begins and what an allocation owes. sweep.c: afterwards.
-// gctrace.c: the line. barrier.c: stores while marking runs.
+// limit.c: the memory limit. mfinal.c: finalizers. gctrace.c: the line. barrier.c: stores while marking runs.
 #pragma once
 
 #include "base/base.h"
@@ -51,6 +51,7 @@ extern struct gc_state {
 	_Atomic uint64_t trigger;   // a cycle starts when heap_live reaches it
 	_Atomic uint64_t goal;
 	_Atomic int32_t percent; // GOGC, < 0 off
+	_Atomic int64_t memory_limit; // GOMEMLIMIT, bytes; INT64_MAX none
 	_Atomic uint32_t ncycles, nforced; // completed
 	uint64_t marked;         // by the last cycle; written with the world stopped
 	uint64_t stack_bytes, global_bytes; // scanned by the last cycle
@@ -87,8 +88,9 @@ extern struct gc_state {
 	_Atomic int32_t nsweeping; // threads between taking a span and putting it back
 	_Atomic bool sweepdone;    // nothing is unswept and what follows a sweep was done
 	_Atomic uint64_t pages_swept;
-	_Atomic double pages_per_byte;     // proportional sweeping; written with the world stopped
+	_Atomic double pages_per_byte; // proportional sweeping; 0: nothing is left to take
 	uint64_t sweep_live_basis;
+	double sweep_ratio;        // pages_per_byte as it was at the start
 	int64_t init_ns;           // rt_nanotime at rt_gcinit
 } rt_gc;
 
@@ -135,6 +137,9 @@ struct gcwork *rt_gcwork(struct p *pp);
 void rt_mark_start(void);
 // Every aligned word of [lo, hi) is a root: it keeps the object at its byte and at the byte before.
 void rt_mark_root_range(struct gcwork *w, uintptr_t lo, uintptr_t hi);
+// Inside rt_mark_some or with the world stopped: what p points into is grey; what obj's words point to.
+void rt_mark_pointer(struct gcwork *w, uintptr_t p);
+void rt_mark_fields(struct gcwork *w, const struct mspan *s, uintptr_t obj);
 // How a caller wants rt_mark_some to end, besides "nothing left" and "the world is to stop".
 struct mark_limit {
 	int64_t work;     // heap bytes scanned; INT64_MAX none
@@ -165,13 +170,37 @@ void rt_roots_each_range(void (*fn)(const char *what, uintptr_t lo, uintptr_t hi
 void rt_roots_t0(struct gcwork *w);
 // The number of the marking in progress, 0 when none is. Changes with the world stopped.
 extern _Atomic uint32_t rt_gc_epoch;
-// Scans a few parked goroutines; false when no unscanned one is left to hand out.
+// Scans a few parked goroutines or finalizers; false when none is left to hand out.
 bool rt_roots_scan_some(struct gcwork *w);
 bool rt_roots_left(void);
 // gp is about to run on this P while marking is on: its stack is scanned first.
 void rt_gc_scan_before_run(struct g *gp);
 // gp, dead so far, is about to come to life.
 void rt_gc_g_born(struct g *gp);
+
+// Leak detection, world stopped, after t0: keeps a goroutine from being scanned until it is given back.
+void rt_roots_withhold(struct g *gp);
+bool rt_roots_withheld(const struct g *gp);
+void rt_roots_scan_withheld(struct gcwork *w, struct g *gp);
+
+// ---- leak.c ----
+// World stopped, GCmark, after t0: marks, and finds the goroutines that nobody can wake; how many.
+int rt_leaks_mark(void);
+// A cycle that does so, on demand. Any goroutine, at depth 1.
+int rt_gc_find_leaked(void);
+// Those found by the last one that still wait. Any time.
+int rt_gc_num_leaked(void);
+
+// ---- mfinal.c ----
+
+// World stopped: all finalizers wait to be scanned.
+void rt_fin_t0(void);
+bool rt_fin_left(void);
+// Scans a few; false when none is left to hand out.
+bool rt_fin_scan_some(struct gcwork *w);
+// The sweeper's: finalizers whose objects are unreachable, and live on until these have run.
+void rt_fin_queue(struct special *list);
+bool rt_fin_idle(void); // nothing to run
 
 // ---- worker.c ----
 
@@ -216,9 +245,10 @@ rt_sweep_end(void)
 
 // ---- pacer.c ----
 
-void rt_pacer_init(int32_t percent);
+void rt_pacer_init(int32_t percent, int64_t memory_limit);
 // World stopped, marking begins / is complete.
 void rt_pacer_mark_begin(void);
+void rt_pacer_trace_begin(void); // gcpacertrace; after rt_workers_start
 void rt_pacer_mark_done(uint64_t marked);
 // Adapts the assist ratio to how far marking and allocation have come. Anybody, any time.
 void rt_pacer_revise(void);
@@ -227,7 +257,34 @@ uint64_t rt_pacer_hard_limit(void);
 // Recomputes goal and trigger after a change of settings. World stopped.
 void rt_pacer_recompute(void);
 
+// ---- limit.c ----
+
+bool rt_limit_set(void);
+// Bytes of memory that the runtime holds, as they count towards the limit.
+uint64_t rt_limit_mapped(void);
+// Of them, those over `share` of the limit; 0 without one.
+uint64_t rt_limit_excess(double share);
+// Mark termination, heap_live still what was allocated: how much of the spans is not objects.
+void rt_limit_measure(uint64_t heap_live);
+// The heap goal that keeps to the limit, at least marked; UINT64_MAX without a limit.
+uint64_t rt_limit_goal(uint64_t marked);
+uint64_t rt_limit_headroom(uint64_t goal);
+// A limit is set: sweeps as long as `bytes` more would be too much. / Returns memory that is too much.
+void rt_limit_sweep(size_t bytes);
+void rt_limit_scavenge(void);
+// Whether the collector has had its half of the CPU under a limit, so that allocations must not pay.
+bool rt_limiter_on(void);
+// Adds CPU ns of the collector and of the program. true: the bucket is full and would get fuller.
+struct rt_bucket {
+	int64_t fill; // ns
+};
+bool rt_bucket_add(struct rt_bucket *b, int64_t capacity, int64_t gc, int64_t mutator);
+
 // ---- gctrace.c ----
 void rt_gctrace_print(const struct gc_times *t);
 // Go's format for a time in a trace: at most two significant digits below 10 ms. Returns buf.
 char *rt_msfmt(char buf[24], int64_t ns);
+// The shortest decimal, without exponent, that reads back as x >= 0; below 1e-20 "0", from 1e25 "+Inf".
+// (One digit more in one case in some thousand, where that decimal lies half way between two doubles.)
+// Returns buf.
+char *rt_shortest(char buf[64], double x);

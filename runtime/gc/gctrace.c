@@ -2,7 +2,8 @@
 // The gctrace line, byte for byte Go's:
 //   gc N @Ts P%: c1+c2+c3 ms clock, p1+a/b/i+p3 ms cpu, h0->h1->h2 MB, G MB goal, S MB stacks,
 //   R MB globals, M P [(forced)]
-// docs/gctrace.md says what each number is and where it is measured.
+// docs/gctrace.md says what each number is and where it is measured. And the numbers of this and of the
+// pacer's lines (pacer.c).
 #include "base/print.h"
 #include "gc/gc.h"
 
@@ -31,6 +32,73 @@ rt_msfmt(char buf[24], int64_t ns)
 	else
 		rt_snprintf(buf, 24, "%llu.%0*llu", (unsigned long long)(x / scale), dec,
 			    (unsigned long long)(x % scale));
+	return buf;
+}
+
+static long double
+power_of_ten(int n)
+{
+	long double p = 1;
+	while (n-- > 0)
+		p *= 10; // exact up to 10^27
+	return p;
+}
+
+// d / 10^decimals; decimals < 0: zeros behind d.
+static void
+put_decimal(char *buf, uint64_t d, int decimals)
+{
+	char digits[24];
+	int n = (int)rt_snprintf(digits, sizeof digits, "%llu", (unsigned long long)d);
+	char *p = buf;
+	for (int i = rt_max(n, decimals + 1); i > 0; i--) {
+		*p++ = i > n ? '0' : digits[n - i];
+		if (i == decimals + 1 && decimals > 0)
+			*p++ = '.';
+	}
+	for (; decimals < 0; decimals++)
+		*p++ = '0';
+	*p = 0;
+}
+
+// Whether a decimal whose value is y but for long double's rounding is read as x. Where y is half way to
+// the next double it may be either.
+static bool
+reads_as(long double y, double x)
+{
+	union {
+		double d;
+		uint64_t u;
+	} next = {.d = x};
+	next.u += y > x ? 1 : -1;
+	long double off = y - x, gap = next.d - x;
+	return (double)y == x && off * 2 != gap;
+}
+
+// By trying: with n digits the nearest decimal is an integer of at most 64 bits over a power of ten, both
+// exact as long doubles.
+char *
+rt_shortest(char buf[64], double x)
+{
+	const double least = 1e-20, most = 1e25;
+	if (!(x >= least && x < most)) {
+		rt_snprintf(buf, 64, "%s", x != x ? "NaN" : x < least ? "0" : "+Inf");
+		return buf;
+	}
+	int e = 0; // 10^e <= x < 10^(e+1)
+	while (e < 25 && x >= power_of_ten(e + 1))
+		e++;
+	while (x < 1 / power_of_ten(-e))
+		e--;
+	for (int n = 1; n <= 17; n++) {
+		int q = n - 1 - e;
+		long double up = power_of_ten(q), down = power_of_ten(-q);
+		uint64_t d = (uint64_t)(x * up / down + 0.5L);
+		if (n == 17 || reads_as(d / up * down, x)) {
+			put_decimal(buf, d, q);
+			break;
+		}
+	}
 	return buf;
 }
 

@@ -79,9 +79,7 @@ queue_reset(size_t nspans)
 		if (queue.slot)
 			rt_os_free(queue.slot, had);
 		queue.mapped = n * sizeof *queue.slot;
-		queue.slot = rt_os_alloc(queue.mapped);
-		if (!queue.slot)
-			rt_fatal("out of memory (collector's queue)");
+		queue.slot = rt_sys_alloc(queue.mapped);
 		atomic_fetch_add_explicit(&rt_sys_stats.gc, queue.mapped - had, memory_order_relaxed);
 	}
 	queue.mask = (uint32_t)(n - 1);
@@ -327,6 +325,26 @@ scan_large(struct gcwork *w, struct pageinfo *pi)
 		scan_typed(w, lo, hi, t);
 	else
 		scan_words(w, lo, hi);
+}
+
+void
+rt_mark_pointer(struct gcwork *w, uintptr_t p)
+{
+	size_t off = p - w->base;
+	if (off < w->grown)
+		push(w, off);
+}
+
+void
+rt_mark_fields(struct gcwork *w, const struct mspan *s, uintptr_t obj)
+{
+	const gort_type *t = s->divmul ? rt_spanclasses[s->spanclass].type : s->type;
+	if (s->info->noscan)
+		return;
+	if (t)
+		scan_typed(w, obj, obj + s->elemsize, t);
+	else
+		scan_words(w, obj, obj + s->elemsize);
 }
 
 // Claims the span's grey objects; their indices go to w->grey.

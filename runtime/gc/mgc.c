@@ -34,7 +34,7 @@ void
 rt_gcinit(void)
 {
 	rt_gc.init_ns = rt_gc.cpu_total_at = rt_nanotime();
-	rt_pacer_init(rt_env_gcpercent());
+	rt_pacer_init(rt_env_gcpercent(), rt_env_memlimit());
 	rt_sweep_init();
 }
 
@@ -142,6 +142,8 @@ begin_marking(void)
 	rt_roots_t0(rt_gcwork(rt_getp()));
 	rt_pacer_mark_begin();
 	rt_workers_start();
+	if (rt_unlikely(rt_debug.gcpacertrace > 0))
+		rt_pacer_trace_begin();
 	set_phase(GCmark);
 }
 
@@ -233,6 +235,7 @@ stop_for_all_of_it(void)
 struct start {
 	bool forced;
 	bool stopped; // do it all in one stop
+	int *leaked;  // ... and look for leaked goroutines: how many; NULL: do not
 };
 
 // On g0, so that no goroutine's stack moves under the scan, and what the collector itself leaves on its
@@ -253,6 +256,8 @@ gcStart0(void *arg)
 	begin_marking();
 	rt_gc.cur.mark = rt_nanotime();
 	if (st->stopped) {
+		if (st->leaked)
+			*st->leaked = rt_leaks_mark();
 		struct ended e = finish_stopped();
 		rt_start_world();
 		after_termination(&e);
@@ -343,8 +348,11 @@ rt_gc_before_span(size_t bytes)
 			rt_gc_assist(bytes);
 		return;
 	}
-	if (!rt_load(&rt_gc.sweepdone))
+	if (!rt_load(&rt_gc.sweepdone)) {
 		rt_sweep_for(bytes);
+		if (rt_unlikely(rt_limit_set()))
+			rt_limit_sweep(bytes);
+	}
 	bool due = rt_load(&rt_gc.heap_live) >= rt_load(&rt_gc.trigger) || rt_debug.gcstress;
 	if (rt_likely(!due) || !may_collect() || !try_begin())
 		return;
@@ -405,6 +413,25 @@ rt_gc_collect(void)
 	rt_sweep_finish();
 }
 
+int
+rt_gc_find_leaked(void)
+{
+	int n = 0;
+	struct start st = {.forced = true, .stopped = true, .leaked = &n};
+	do {
+		rt_lock(&rt_gc.lock);
+		uint32_t under_way = rt_gc.begun;
+		rt_unlock(&rt_gc.lock);
+		if (rt_load(&sched.dying))
+			rt_systemstack(finish_now0, NULL); // nobody else would
+		else
+			wait_for(under_way);
+	} while (!try_begin());
+	rt_systemstack(gcStart0, &st);
+	rt_sweep_finish();
+	return n;
+}
+
 void
 rt_gc_timer_cycle(void)
 {
@@ -454,6 +481,23 @@ gort_set_gc_percent(int percent)
 	rt_store(&rt_gc.percent, percent < 0 ? -1 : percent);
 	rt_pacer_recompute();
 	rt_start_world();
+	rt_leave();
+	return old;
+}
+
+int64_t
+gort_set_memory_limit(int64_t limit)
+{
+	rt_enter();
+	int64_t old = rt_load(&rt_gc.memory_limit);
+	if (limit >= 0) {
+		rt_stop_world("GOMEMLIMIT");
+		old = rt_load(&rt_gc.memory_limit);
+		rt_store(&rt_gc.memory_limit, limit);
+		rt_pacer_recompute();
+		rt_start_world();
+		rt_scavenge_wake();
+	}
 	rt_leave();
 	return old;
 }

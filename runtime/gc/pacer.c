@@ -9,6 +9,8 @@
 //   assist ratio = scan work left / allocation left until the goal; once the estimate of the work turns
 //             out too small, of all that may be live, against a goal that is stretched by up to 10 %.
 //
+// Under a memory limit the goal is the lesser of this and the one that keeps to the limit (limit.c).
+//
 // Scan work is heap bytes scanned; t0's share (globals, running stacks) is not paid by allocations.
 // Go: runtime/mgcpacer.go.
 #include "base/print.h"
@@ -29,6 +31,7 @@ static struct {
 	uint64_t last_scan;       // heap bytes the last cycle scanned; 0: there was none
 	uint64_t trigger;         // heap_live when marking began
 	uint64_t goal;            // at that moment
+	bool limited;             // the goal in force is the memory limit's
 } pacer;
 
 static uint64_t
@@ -59,25 +62,36 @@ trigger_for(uint64_t marked, uint64_t goal)
 	return rt_min(rt_max(trigger, least), most);
 }
 
+static uint64_t
+percent_goal(uint64_t marked, uint64_t roots, int32_t percent)
+{
+	if (percent < 0)
+		return UINT64_MAX;
+	double room = (double)(marked + roots) * percent / 100;
+	return rt_max(marked + (uint64_t)room, heap_minimum(percent));
+}
+
 static void
 set_goal(uint64_t marked, uint64_t roots, int32_t percent)
 {
-	if (percent < 0) {
+	uint64_t goal = percent_goal(marked, roots, percent), limited = rt_limit_goal(marked);
+	pacer.limited = limited < goal;
+	goal = rt_min(goal, limited);
+	if (goal == UINT64_MAX) {
 		rt_store(&rt_gc.goal, UINT64_MAX);
 		rt_store(&rt_gc.trigger, UINT64_MAX);
 		return;
 	}
-	double room = (double)(marked + roots) * percent / 100;
-	uint64_t goal = rt_max(marked + (uint64_t)room, heap_minimum(percent));
 	uint64_t trigger = rt_max(trigger_for(marked, goal), marked + MIN_RUN);
 	rt_store(&rt_gc.goal, rt_max(goal, trigger));
 	rt_store(&rt_gc.trigger, trigger);
 }
 
 void
-rt_pacer_init(int32_t percent)
+rt_pacer_init(int32_t percent, int64_t memory_limit)
 {
 	rt_store(&rt_gc.percent, percent);
+	rt_store(&rt_gc.memory_limit, memory_limit);
 	// As if a cycle had left what makes the minimum heap the goal.
 	rt_gc.marked = percent < 0 ? 0 : heap_minimum(percent) * 100 / (100 + (uint64_t)percent);
 	set_goal(percent < 0 ? 0 : rt_gc.marked, 0, percent);
@@ -99,11 +113,22 @@ expected_work(void)
 }
 
 void
+rt_pacer_trace_begin(void)
+{
+	char ratio[64], fraction[64];
+	rt_printf("pacer: assist ratio=%s (scan %llu MB in %llu->%llu MB) workers=%d+%s\n",
+		  rt_shortest(ratio, rt_load(&rt_gc.assist_ratio)),
+		  (unsigned long long)(expected_work() >> 20), (unsigned long long)(pacer.trigger >> 20),
+		  (unsigned long long)(pacer.goal >> 20), rt_gc.dedicated_wanted,
+		  rt_shortest(fraction, rt_gc.fractional_goal));
+}
+
+void
 rt_pacer_revise(void)
 {
 	uint64_t live = rt_load(&rt_gc.heap_live), goal = pacer.goal;
 	uint64_t work = rt_load(&rt_gc.scan_work), expected = expected_work();
-	if (goal == UINT64_MAX) { // GOGC=off: nothing to keep to
+	if (goal == UINT64_MAX) { // GOGC=off and no limit: nothing to keep to
 		rt_store(&rt_gc.assist_ratio, 1.0);
 		return;
 	}
@@ -119,7 +144,11 @@ rt_pacer_revise(void)
 uint64_t
 rt_pacer_hard_limit(void)
 {
-	return pacer.goal == UINT64_MAX ? UINT64_MAX : pacer.goal / 10 * 11 + MIN_RUN;
+	if (pacer.goal == UINT64_MAX)
+		return UINT64_MAX;
+	if (pacer.limited)
+		return pacer.goal + rt_limit_headroom(pacer.goal) / 2;
+	return pacer.goal / 10 * 11 + MIN_RUN;
 }
 
 void
@@ -140,6 +169,22 @@ assist_utilization(double cpu_ns)
 	return cpu_ns > 0 ? (double)rt_load(&rt_gc.cur.assist_ns) / cpu_ns : 0;
 }
 
+// Before consmark is learnt: what was expected is what the last cycles had told.
+static void
+trace_done(double used)
+{
+	const struct gc_times *t = &rt_gc.cur;
+	char consmark[64];
+	rt_printf("pacer: %d%% CPU (%d exp.) for %llu+%llu+%llu B work (%llu B exp.) in %llu B -> %llu B "
+		  "(∆goal %lld, cons/mark %s)\n",
+		  (int)(used * 100), (int)(UTILIZATION * 100),
+		  (unsigned long long)rt_load(&rt_gc.scan_work),
+		  (unsigned long long)rt_load(&t->stack_bytes), (unsigned long long)t->global_bytes,
+		  (unsigned long long)(expected_work() + rt_gc.stack_bytes + rt_gc.global_bytes),
+		  (unsigned long long)pacer.trigger, (unsigned long long)t->heap1,
+		  (long long)(t->heap1 - pacer.goal), rt_shortest(consmark, pacer.last_consmark));
+}
+
 static void
 learn_consmark(void)
 {
@@ -149,6 +194,8 @@ learn_consmark(void)
 	if (t->heap1 <= pacer.trigger || cpu_ns <= 0 || work <= 0)
 		return;
 	double used = UTILIZATION + assist_utilization(cpu_ns);
+	if (rt_unlikely(rt_debug.gcpacertrace > 0))
+		trace_done(used);
 	double idle = (double)rt_load(&t->idle_ns) / cpu_ns;
 	double consmark = (double)(t->heap1 - pacer.trigger) * (used + idle) /
 			  (work * rt_max(1 - used, 0.01));
@@ -160,6 +207,7 @@ void
 rt_pacer_mark_done(uint64_t marked)
 {
 	learn_consmark();
+	rt_limit_measure(rt_gc.cur.heap1);
 	pacer.last_scan = rt_load(&rt_gc.scan_work);
 	rt_gc.marked = marked;
 	rt_gc.stack_bytes = rt_load(&rt_gc.cur.stack_bytes);

@@ -58,9 +58,7 @@ reserve(struct ranges *r, size_t n)
 	if (n <= r->cap)
 		return;
 	size_t cap = rt_max(r->cap * 2, (size_t)256);
-	struct range *v = rt_os_alloc(cap * sizeof *v);
-	if (!v)
-		rt_fatal("out of memory (root list)");
+	struct range *v = rt_sys_alloc(cap * sizeof *v);
 	if (r->n)
 		memcpy(v, r->v, r->n * sizeof *v);
 	if (r->v)
@@ -160,6 +158,8 @@ rt_roots_prepare(void)
 	// The heap's own state: its address range and caches would pin what they point to.
 	subtract(&segments, (uintptr_t)&rt_heap, (uintptr_t)(&rt_heap + 1));
 	subtract(&segments, (uintptr_t)&rt_gc, (uintptr_t)(&rt_gc + 1));
+	// As those of other Ms: the address of the lock it released last may be a channel's.
+	subtract(&segments, (uintptr_t)&m0, (uintptr_t)(&m0 + 1));
 }
 
 bool
@@ -249,8 +249,30 @@ scan_claimed(struct gcwork *w, struct g *gp)
 		return;
 	if (st == Grunning || st == Gsyscall)
 		rt_throw("a goroutine runs that was not scanned");
+	// When it blocked is found out late and thus under-reported, as in Go: parking costs nothing for it.
+	if (st == Gwaiting && gp->waitsince == 0)
+		gp->waitsince = rt_nanotime();
 	rt_scan_parked_stack(gp, mark_stack, w);
 	mark_g(w, gp);
+}
+
+void
+rt_roots_withhold(struct g *gp)
+{
+	claim(gp);
+}
+
+bool
+rt_roots_withheld(const struct g *gp)
+{
+	return rt_load(&gp->gcscan) == scanned_value() + 1;
+}
+
+void
+rt_roots_scan_withheld(struct gcwork *w, struct g *gp)
+{
+	scan_claimed(w, gp);
+	release(gp);
 }
 
 void
@@ -272,7 +294,7 @@ rt_gc_g_born(struct g *gp)
 bool
 rt_roots_left(void)
 {
-	return rt_load(&cursor) != NULL;
+	return rt_load(&cursor) != NULL || rt_fin_left();
 }
 
 bool
@@ -281,8 +303,8 @@ rt_roots_scan_some(struct gcwork *w)
 	enum { BATCH = 32 };
 	struct g *batch[BATCH];
 	int n = 0;
-	if (!rt_roots_left())
-		return false;
+	if (!rt_load(&cursor))
+		return rt_fin_scan_some(w);
 	rt_lock(&cursorlock);
 	struct g *gp = rt_load(&cursor);
 	for (; gp && n < BATCH; gp = gp->alllink) {
@@ -386,6 +408,7 @@ rt_roots_t0(struct gcwork *w)
 	rt_pool_cleanup();
 	rt_pool_for_each_range(mark_pool_range, w);
 	rt_store(&cursor, rt_load_acquire(&allgs));
+	rt_fin_t0();
 }
 
 // ---- public ----

@@ -12,6 +12,7 @@
 // Go: runtime/mgcsweep.go.
 #include <string.h>
 
+#include "base/print.h"
 #include "debug/env.h"
 #include "debug/hooks.h"
 #include "gc/gc.h"
@@ -48,23 +49,54 @@ marked(const struct mspan *s, uint32_t i)
 	return rt_load(&s->mark[i / 64]) >> (i % 64) & 1; // marking is over
 }
 
+static void
+take_special(struct special **at, struct special ***end)
+{
+	struct special *sp = *at;
+	rt_special_link(at, sp->next);
+	sp->next = NULL;
+	**end = sp;
+	*end = &sp->next;
+}
+
+// The finalizers of objects that are dead but for them. Their objects live, with all their specials: marks
+// are set when the whole list has been seen, as one slot may have several (tiny objects).
+static struct special *
+take_finalizers_locked(struct mspan *s)
+{
+	struct special *list = NULL, **end = &list;
+	for (struct special **at = &s->specials; *at;)
+		if ((*at)->kind == SPECIAL_FINALIZER && !marked(s, (*at)->index))
+			take_special(at, &end);
+		else
+			at = &(*at)->next;
+	for (struct special *sp = list; sp; sp = sp->next)
+		rt_store(&s->mark[sp->index / 64],
+			 rt_load(&s->mark[sp->index / 64]) | 1ull << (sp->index % 64));
+	return list;
+}
+
+static struct special *
+take_dead_locked(struct mspan *s)
+{
+	struct special *list = NULL, **end = &list;
+	for (struct special **at = &s->specials; *at;)
+		if (!marked(s, (*at)->index))
+			take_special(at, &end);
+		else
+			at = &(*at)->next;
+	return list;
+}
+
 // Takes the specials of dead objects off the span and acts on them.
 static void
 sweep_specials(struct mspan *s)
 {
-	struct special *dead = NULL;
 	rt_lock(&s->speciallock);
-	for (struct special **at = &s->specials; *at;) {
-		struct special *sp = *at;
-		if (marked(s, sp->index)) {
-			at = &sp->next;
-			continue;
-		}
-		*at = sp->next;
-		sp->next = dead;
-		dead = sp;
-	}
+	struct special *finalizers = take_finalizers_locked(s), *dead = take_dead_locked(s);
 	rt_unlock(&s->speciallock);
+	if (finalizers)
+		rt_fin_queue(finalizers);
 	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
 	while (dead) {
 		struct special *sp = dead;
@@ -99,7 +131,7 @@ count_freed(const struct mspan *s, uint32_t nfreed)
 bool
 rt_sweep_span(struct mspan *s, bool keep)
 {
-	if (s->specials)
+	if (__atomic_load_n(&s->specials, __ATOMIC_RELAXED))
 		sweep_specials(s);
 	if (rt_unlikely(rt_debug.clobberfree))
 		clobber(s);
@@ -117,7 +149,7 @@ rt_sweep_span(struct mspan *s, bool keep)
 	if (nfreed)
 		count_freed(s, nfreed);
 	s->alloccount = live;
-	s->freeindex = 0;
+	__atomic_store_n(&s->freeindex, 0, __ATOMIC_RELAXED);
 	rt_store(&s->sweepgen, rt_load(&rt_heap.sweepgen));
 	atomic_fetch_add_explicit(&rt_gc.pages_swept, s->npages, memory_order_relaxed);
 	if (live || keep)
@@ -152,6 +184,18 @@ rt_sweepone(void)
 	return npages;
 }
 
+static void
+trace_done(void)
+{
+	uint64_t live = rt_load(&rt_gc.heap_live), basis = rt_gc.sweep_live_basis;
+	char ratio[64];
+	rt_printf("pacer: sweep done at heap size %lluMB; allocated %lluMB during sweep; swept %llu pages "
+		  "at %s pages/byte\n",
+		  (unsigned long long)(live >> 20),
+		  (unsigned long long)((live > basis ? live - basis : 0) >> 20),
+		  (unsigned long long)rt_load(&rt_gc.pages_swept), rt_shortest(ratio, rt_gc.sweep_ratio));
+}
+
 // Once a cycle, when the last span is swept.
 static void
 sweep_done(void)
@@ -162,6 +206,8 @@ sweep_done(void)
 	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
 	if (h && h->heap_swept)
 		h->heap_swept();
+	if (rt_unlikely(rt_debug.gcpacertrace > 0))
+		trace_done();
 	rt_scavenge_after_sweep();
 }
 
@@ -187,7 +233,8 @@ rt_sweep_start(void)
 	uint64_t live = rt_load(&rt_gc.heap_live), trigger = rt_load(&rt_gc.trigger);
 	// Done with 1 MiB to spare, as Go.
 	uint64_t room = trigger > live + (1 << 20) ? trigger - live - (1 << 20) : RT_PAGE_SIZE;
-	rt_store(&rt_gc.pages_per_byte, (double)rt_load(&rt_heap.pagesinuse) / (double)room);
+	rt_gc.sweep_ratio = (double)rt_load(&rt_heap.pagesinuse) / (double)room;
+	rt_store(&rt_gc.pages_per_byte, rt_gc.sweep_ratio);
 	rt_gc.sweep_live_basis = live;
 	rt_store(&rt_gc.sweepdone, false);
 }
@@ -203,7 +250,7 @@ rt_sweep_for(size_t bytes)
 	double want = (double)(live - rt_gc.sweep_live_basis) * rt_load(&rt_gc.pages_per_byte);
 	while ((double)rt_load(&rt_gc.pages_swept) < want)
 		if (!rt_sweepone()) {
-			rt_store(&rt_gc.pages_per_byte, 0.0); // nothing left; a racing store of 0 is the same
+			rt_store(&rt_gc.pages_per_byte, 0); // nothing left
 			return;
 		}
 }

@@ -136,7 +136,7 @@ rt_gc_work(struct p *pp, bool idle)
 // ---- assists ----
 
 struct assist {
-	int64_t work;
+	int64_t work; // to be done, then what was; 0: waits at the hard limit
 };
 
 static int64_t
@@ -150,10 +150,16 @@ assist_with(int64_t work)
 
 // What is left is in others' hands, whose threads may not even have a CPU. Past the hard limit nobody
 // allocates before marking is over.
+static bool
+at_limit(void)
+{
+	return rt_load(&rt_gc.heap_live) > rt_pacer_hard_limit() && !rt_limiter_on();
+}
+
 static void
 wait_at_limit(void)
 {
-	while (rt_gc_marking() && rt_load(&rt_gc.heap_live) > rt_pacer_hard_limit()) {
+	while (rt_gc_marking() && at_limit()) {
 		if (rt_load(&sched.gcwaiting))
 			rt_stop_here(NULL);
 		else if (rt_mark_available())
@@ -168,8 +174,8 @@ assist0(void *arg)
 {
 	struct assist *a = arg;
 	int64_t from = rt_nanotime(), want = a->work;
-	a->work = assist_with(want);
-	if (a->work < want)
+	a->work = want ? assist_with(want) : 0;
+	if (a->work < want || want == 0)
 		wait_at_limit();
 	atomic_fetch_add_explicit(&rt_gc.cur.assist_ns, rt_nanotime() - from, memory_order_relaxed);
 }
@@ -187,18 +193,9 @@ take_credit(int64_t want)
 	return n;
 }
 
-void
-rt_gc_assist(size_t bytes)
+static void
+pay(struct g *gp)
 {
-	struct g *gp = rt_getg();
-	uint32_t epoch = rt_load(&rt_gc_epoch);
-	if (gp->gcassistepoch != epoch) {
-		gp->gcassistepoch = epoch;
-		gp->gcassistbytes = 0;
-	}
-	gp->gcassistbytes -= (int64_t)bytes;
-	if (gp->gcassistbytes >= 0)
-		return;
 	rt_pacer_revise();
 	double ratio = rt_load(&rt_gc.assist_ratio);
 	int64_t debt = rt_max((int64_t)((double)-gp->gcassistbytes * ratio), MIN_ASSIST);
@@ -214,4 +211,27 @@ rt_gc_assist(size_t bytes)
 		gp->gcassistbytes = 0;
 	else
 		gp->gcassistbytes += (int64_t)((double)paid / ratio) + 1;
+}
+
+void
+rt_gc_assist(size_t bytes)
+{
+	struct g *gp = rt_getg();
+	uint32_t epoch = rt_load(&rt_gc_epoch);
+	if (gp->gcassistepoch != epoch) {
+		gp->gcassistepoch = epoch;
+		gp->gcassistbytes = 0;
+	}
+	gp->gcassistbytes -= (int64_t)bytes;
+	if (gp->gcassistbytes < 0) {
+		if (rt_unlikely(rt_limiter_on()))
+			gp->gcassistbytes = 0;
+		else
+			pay(gp);
+	}
+	// Near the end of marking little work buys many bytes: paid for, but not to be had yet.
+	if (rt_unlikely(rt_gc_marking() && at_limit())) {
+		struct assist none = {0};
+		rt_systemstack(assist0, &none);
+	}
 }

@@ -11,6 +11,7 @@
 #include <gort/iface.h>
 #include <gort/map.h>
 #include <gort/mem.h>
+#include <gort/metrics.h>
 #include <gort/net.h>
 #include <gort/sched.h>
 #include <gort/shardedmap.h>

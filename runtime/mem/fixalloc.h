@@ -16,6 +16,7 @@ struct fixalloc {
 };
 
 void rt_fixalloc_init(struct fixalloc *f, size_t size, _Atomic uint64_t *stat);
-// Zeroed.
+// Zeroed. alloc ends the process when the machine has no memory, try returns NULL.
 void *rt_fixalloc_alloc(struct fixalloc *f);
+void *rt_fixalloc_try(struct fixalloc *f);
 void rt_fixalloc_free(struct fixalloc *f, void *p);

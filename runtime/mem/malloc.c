@@ -200,7 +200,8 @@ alloc_large(size_t size, const gort_type *t, bool noscan, bool zero)
 	if (s->needzero && (zero || !noscan))
 		memset((void *)s->base, 0, bytes);
 	void *p = (void *)s->base;
-	s->freeindex = s->alloccount = 1;
+	s->alloccount = 1;
+	__atomic_store_n(&s->freeindex, 1, __ATOMIC_RELAXED); // see rt_span_allocated
 	rt_gc_heap_live_add((int64_t)bytes);
 	rt_gc_span_cached(s);
 	rt_mcentral_put(s);
@@ -283,6 +284,6 @@ rt_add_special(void *obj, enum special_kind kind, void *token)
 	while (*at && (*at)->index < sp->index)
 		at = &(*at)->next;
 	sp->next = *at;
-	*at = sp;
+	rt_special_link(at, sp);
 	rt_unlock(&s->speciallock);
 }

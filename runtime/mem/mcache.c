@@ -64,7 +64,7 @@ settle(struct mcache *c, struct mcache_slot *sl)
 	uint32_t next = (uint32_t)((sl->next - s->base) / s->elemsize);
 	uint32_t count = next + count_alloc_from(s, next);
 	c->nmalloc[rt_spanclasses[s->spanclass].sizeclass] += count - s->alloccount;
-	s->freeindex = next;
+	__atomic_store_n(&s->freeindex, next, __ATOMIC_RELAXED); // see rt_span_allocated
 	s->alloccount = count;
 }
 

@@ -152,12 +152,21 @@ rt_mheap_alloc(uint32_t npages, unsigned spc)
 		rt_unlock(&h->lock);
 		return NULL;
 	}
-	struct mspan *s = rt_fixalloc_alloc(&h->spanalloc);
+	struct mspan *s = rt_fixalloc_try(&h->spanalloc);
+	if (!s) { // those that held no memory are counted as if they did: nothing reads their pages
+		rt_pages_free(&h->pages, page, npages);
+		atomic_fetch_sub_explicit(&h->released, (uint64_t)scav << RT_PAGE_SHIFT,
+					  memory_order_relaxed);
+		rt_unlock(&h->lock);
+		return NULL;
+	}
 	rt_unlock(&h->lock);
 	s->needzero = scav < npages;
 	atomic_fetch_sub_explicit(&h->released, (uint64_t)scav << RT_PAGE_SHIFT, memory_order_relaxed);
 	atomic_fetch_add_explicit(&h->pagesinuse, npages, memory_order_relaxed);
 	init_span(s, page, npages, spc);
+	if (rt_unlikely(rt_limit_set()))
+		rt_limit_scavenge();
 	return s;
 }
 
@@ -173,6 +182,19 @@ rt_mheap_free(struct mspan *s)
 	rt_pages_free(&h->pages, s->page, s->npages);
 	rt_fixalloc_free(&h->spanalloc, s);
 	rt_unlock(&h->lock);
+}
+
+void *
+rt_sys_alloc(size_t n)
+{
+	void *p = rt_os_alloc(n);
+	if (rt_unlikely(!p)) {
+		rt_scavenge(SIZE_MAX);
+		p = rt_os_alloc(n);
+	}
+	if (!p)
+		rt_fatal("runtime: out of memory");
+	return p;
 }
 
 uintptr_t

@@ -56,12 +56,13 @@ static_assert(sizeof(struct pageinfo) == 64, "one cache line");
 
 enum special_kind { SPECIAL_PROFILE, SPECIAL_FINALIZER, SPECIAL_WEAK };
 
-// Something the sweeper must do when an object dies. On its span's list, ascending by offset.
+// Something the sweeper must do when an object dies. On its span's list, ascending by slot.
 struct special {
 	struct special *next;
 	uint32_t index; // of the slot
 	uint8_t kind;   // enum special_kind
 	void *token;    // SPECIAL_PROFILE: what the profiler's hook returned
+	// SPECIAL_FINALIZER: a struct finalizer begins with this (gc/mfinal.c)
 };
 
 struct mspan {
@@ -156,12 +157,20 @@ rt_span_index(const struct mspan *s, uintptr_t p)
 RT_INLINE bool
 rt_span_allocated(const struct mspan *s, uint32_t i)
 {
-	return i < s->freeindex || (s->alloc[i / 64] >> (i % 64) & 1);
+	// relaxed: a marker may look while the span leaves its cache; all slots in question are black then.
+	return i < __atomic_load_n(&s->freeindex, __ATOMIC_RELAXED) || (s->alloc[i / 64] >> (i % 64) & 1);
 }
 
 // The first word of an object that p points into, and its size; 0 when p is no heap pointer or the slot
 // is free. World stopped, or the caller keeps the object alive.
 uintptr_t rt_find_object(uintptr_t p, size_t *size, struct mspan **span);
+
+// *at = sp, under the span's speciallock. Atomic because the sweeper looks whether there is any without it.
+RT_INLINE void
+rt_special_link(struct special **at, struct special *sp)
+{
+	__atomic_store_n(at, sp, __ATOMIC_RELAXED);
+}
 
 // Ties a special to the object that starts at (or, tiny ones, lies in the slot of) obj.
 void rt_add_special(void *obj, enum special_kind kind, void *token);
@@ -169,6 +178,10 @@ void rt_add_special(void *obj, enum special_kind kind, void *token);
 // For what may be called by constructors and destructors: before gort_run, and in a dying process.
 bool rt_enter_if_started(void);
 void rt_leave_if(bool entered);
+
+// rt_os_alloc for what the runtime cannot do without: when the system refuses, returns free heap memory to
+// it and tries again, then ends the process with Go's text. No lock of the heap held.
+void *rt_sys_alloc(size_t n);
 
 // ---- mcentral.c ----
 

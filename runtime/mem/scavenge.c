@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The scavenger. Free pages keep their memory for the next allocation up to what the heap is expected
-// to need, 10 % above the heap in use scaled by the change of the goal; the background scavenger, a
-// goroutine, returns the rest, from the highest addresses down, at 1 % of one CPU: after a piece that
-// took t it sleeps 99 t. gort_free_os_memory and an emergency return everything at once ("eager").
+// to need, 10 % above the heap in use scaled by the change of the goal, and up to 95 % of the memory
+// limit; the background scavenger, a goroutine, returns the rest, from the highest addresses down, at 1 %
+// of one CPU: after a piece that took t it sleeps 99 t. gort_free_os_memory and an emergency return
+// everything at once ("eager"), an allocation that goes over the memory limit what is over it.
 //
 // Pages are out of the page allocator while their memory is being returned, so nobody meets them half
 // done and mheap.lock is not held over the system call.
@@ -21,6 +22,7 @@
 #define PIECE_PAGES 64u // 512 KiB a system call
 #define SLEEP_FACTOR 99
 #define MIN_SLEEP_NS 1000000
+#define LIMIT_SHARE 0.95
 
 static struct {
 	_Atomic uint64_t retain; // bytes of memory that may stay; UINT64_MAX before the first cycle
@@ -74,13 +76,14 @@ rt_scavenge(size_t bytes)
 	return done;
 }
 
-// Bytes of heap pages that hold memory beyond what may stay.
+// Bytes of heap pages that hold memory beyond what may stay, or beyond LIMIT_SHARE of the memory limit.
 static uint64_t
 excess(void)
 {
 	uint64_t held = rt_load(&rt_heap.grown) - rt_load(&rt_heap.released);
 	uint64_t retain = rt_load(&scav.retain);
-	return held > retain ? held - retain : 0;
+	uint64_t over = held > retain ? held - retain : 0;
+	return rt_max(over, rt_limit_excess(LIMIT_SHARE));
 }
 
 void
@@ -162,8 +165,8 @@ bgscavenger(void *arg)
 	}
 }
 
-static void
-wake(void)
+void
+rt_scavenge_wake(void)
 {
 	if (excess() == 0)
 		return;
@@ -186,5 +189,5 @@ rt_scavenge_after_sweep(void)
 		print_scavtrace(false);
 	if (rt_debug.scvg > 0)
 		print_scvg();
-	wake();
+	rt_scavenge_wake();
 }

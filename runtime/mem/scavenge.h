@@ -8,6 +8,8 @@
 size_t rt_scavenge(size_t bytes);
 // gort_free_os_memory: all there is, with its trace line.
 void rt_scavenge_all(void);
+// Wakes the background scavenger if there is something for it to do.
+void rt_scavenge_wake(void);
 // After a cycle: what may stay, from the new goal.
 void rt_scavenge_new_goal(void);
 // When a cycle's sweep is complete: trace lines, and the background scavenger goes to work.

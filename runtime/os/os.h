@@ -45,3 +45,5 @@ void rt_os_hugepage(void *p, size_t n, bool on);
 // Persistent memory for the runtime's own structures: zeroed, 16-byte aligned (or align), never
 // freed, never from libc's malloc. Throws when the machine has none. Safe with the world stopped.
 void *rt_persistent_alloc(size_t n, size_t align, _Atomic uint64_t *stat);
+// The same, but NULL when the machine has none.
+void *rt_persistent_try(size_t n, size_t align, _Atomic uint64_t *stat);

@@ -7,9 +7,23 @@
 #include "debug/throw.h"
 #include "os/os.h"
 
+// Tests set it: so many more mappings succeed, then none; negative: all.
+_Atomic int64_t rt_os_grant = -1;
+
+static bool
+refused(void)
+{
+	int64_t left = rt_load(&rt_os_grant);
+	while (left > 0 && !atomic_compare_exchange_weak(&rt_os_grant, &left, left - 1))
+		;
+	return rt_unlikely(left == 0);
+}
+
 static void *
 map_noreserve(size_t n)
 {
+	if (refused())
+		return NULL;
 	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	return p == MAP_FAILED ? NULL : p;
@@ -39,6 +53,8 @@ rt_os_reserve(size_t n, size_t min, size_t align, size_t *got)
 void *
 rt_os_alloc(size_t n)
 {
+	if (refused())
+		return NULL;
 	int saved = errno;
 	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	errno = saved;
@@ -76,29 +92,35 @@ static struct {
 } persistent;
 
 void *
+rt_persistent_try(size_t n, size_t align, _Atomic uint64_t *stat)
+{
+	void *p = NULL;
+	align = rt_max(align, (size_t)16);
+	if (n >= PERSISTENT_CHUNK / 4) {
+		p = rt_os_alloc(rt_round_up(n, (size_t)4096));
+	} else {
+		rt_lock(&persistent.lock);
+		uintptr_t at = rt_round_up(persistent.next, align);
+		if (at + n > persistent.end) {
+			at = (uintptr_t)rt_os_alloc(PERSISTENT_CHUNK);
+			if (at)
+				persistent.end = at + PERSISTENT_CHUNK;
+		}
+		if (at)
+			persistent.next = at + n;
+		rt_unlock(&persistent.lock);
+		p = (void *)at;
+	}
+	if (p && stat)
+		atomic_fetch_add_explicit(stat, n, memory_order_relaxed);
+	return p;
+}
+
+void *
 rt_persistent_alloc(size_t n, size_t align, _Atomic uint64_t *stat)
 {
-	align = rt_max(align, (size_t)16);
-	if (stat)
-		atomic_fetch_add_explicit(stat, n, memory_order_relaxed);
-	if (n >= PERSISTENT_CHUNK / 4) {
-		void *big = rt_os_alloc(rt_round_up(n, (size_t)4096));
-		if (!big)
-			rt_fatal("runtime: cannot allocate memory");
-		return big;
-	}
-	rt_lock(&persistent.lock);
-	uintptr_t p = rt_round_up(persistent.next, align);
-	if (p + n > persistent.end) {
-		void *chunk = rt_os_alloc(PERSISTENT_CHUNK);
-		if (!chunk) {
-			rt_unlock(&persistent.lock);
-			rt_fatal("runtime: cannot allocate memory");
-		}
-		p = (uintptr_t)chunk;
-		persistent.end = p + PERSISTENT_CHUNK;
-	}
-	persistent.next = p + n;
-	rt_unlock(&persistent.lock);
-	return (void *)p;
+	void *p = rt_persistent_try(n, align, stat);
+	if (!p)
+		rt_fatal("runtime: cannot allocate memory");
+	return p;
 }

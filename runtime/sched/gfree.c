@@ -188,3 +188,23 @@ rt_bad_gstatus(struct g *gp, enum gstatus old, enum gstatus new)
 		  rt_load(&gp->status), old, new);
 	rt_throw("casgstatus: bad incoming status");
 }
+
+const char *
+rt_leaked_reason_text(enum wait_reason r)
+{
+	static const char *const texts[WAIT_REASONS] = {
+		[WAIT_CHAN_RECEIVE_NIL] = "chan receive (nil chan) (leaked)",
+		[WAIT_CHAN_SEND_NIL] = "chan send (nil chan) (leaked)",
+		[WAIT_SELECT] = "select (leaked)",
+		[WAIT_SELECT_NO_CASES] = "select (no cases) (leaked)",
+		[WAIT_CHAN_RECEIVE] = "chan receive (leaked)",
+		[WAIT_CHAN_SEND] = "chan send (leaked)",
+		[WAIT_SEMACQUIRE] = "semacquire (leaked)",
+		[WAIT_COND] = "sync.Cond.Wait (leaked)",
+		[WAIT_MUTEX_LOCK] = "sync.Mutex.Lock (leaked)",
+		[WAIT_RWMUTEX_RLOCK] = "sync.RWMutex.RLock (leaked)",
+		[WAIT_RWMUTEX_LOCK] = "sync.RWMutex.Lock (leaked)",
+		[WAIT_WAITGROUP] = "sync.WaitGroup.Wait (leaked)",
+	};
+	return r < WAIT_REASONS && texts[r] ? texts[r] : rt_wait_reason_text(r);
+}

@@ -52,7 +52,7 @@ init_g(struct g *gp, struct p *pp, const struct g *parent, uintptr_t pc)
 	gp->waiting = NULL;
 	gp->param = NULL;
 	gp->newg = NULL;
-	gp->waitchan = NULL;
+	gp->waitobj = NULL;
 	gp->gcassistbytes = 0;
 	gp->runnable_since = 0;
 	rt_store(&gp->preempt, false);

@@ -32,6 +32,7 @@
 #include "sched/netpoll.h"
 #include "sched/sanitize.h"
 #include "sched/sched.h"
+#include "sched/schedstat.h"
 #include "sched/stack.h"
 
 #define MAX_PROCS 1024
@@ -469,6 +470,10 @@ start_running(struct m *mp, struct g *gp)
 	rt_casgstatus(gp, Grunnable, Grunning);
 	rt_store(&gp->m, mp);
 	gp->waitsince = 0;
+	if (rt_unlikely(gp->runnable_since != 0)) {
+		rt_sched_latency(rt_cputicks() - gp->runnable_since);
+		gp->runnable_since = 0;
+	}
 	rt_store(&gp->preempt, false);
 	rt_store(&mp->curg, gp);
 	rt_setg(gp);
@@ -776,6 +781,7 @@ rt_schedinit(void)
 {
 	gort_num_cpu(); // fixed from here on
 	sched.start_ns = rt_nanotime();
+	sched.start_ticks = rt_cputicks();
 	allp = rt_persistent_alloc(MAX_PROCS * sizeof *allp, RT_CACHE_LINE, NULL);
 	rt_mcommoninit(&m0);
 	rt_minit(&m0);

@@ -74,6 +74,7 @@ enum wait_reason {
 	WAIT_REASONS
 };
 const char *rt_wait_reason_text(enum wait_reason r);
+const char *rt_leaked_reason_text(enum wait_reason r); // with " (leaked)", of those that can be
 
 struct stack {
 	uintptr_t lo, hi; // usable bytes [lo, hi); below lo lies the guard
@@ -95,6 +96,8 @@ struct g {
 	uint8_t waitreason;  // enum wait_reason, meaningful while Gwaiting (kept afterwards)
 	bool is_system;      // the runtime's own goroutine: hidden from profiles and counts
 	bool is_main;
+	bool leaked;         // found to wait for ever (gc/leak.c)
+	uint8_t nrunnable;   // times it became runnable, modulo 256
 	_Atomic bool preempt; // asked to yield at its next call into the runtime
 	_Atomic bool detach;  // ... and to give its P away if it is in user code
 	uint64_t goid;
@@ -102,6 +105,7 @@ struct g {
 	uintptr_t gopc;      // return address of the gort_go that made it
 	uintptr_t startpc;   // its function
 	int64_t waitsince;   // rt_nanotime when it blocked; 0 unknown
+	uint64_t runnable_since; // cputicks, for one in 8 times it became runnable; 0: this is none
 	struct sudog *waiting;   // sudogs it waits on, in lock order (select) or one
 	struct sudog *param;     // the sudog that woke it; NULL: woken by close
 	struct m *lockedm;       // gort_lock_os_thread
@@ -109,13 +113,12 @@ struct g {
 	struct g *newg;          // between gort_go's stub and gort_go_start_
 	const void *labels;      // profiler labels (opaque here), inherited by new goroutines
 	struct g *alllink;       // next in allgs; never unlinked
-	struct hchan *waitchan;  // what it waits on, for the collector's leak detection; may be NULL
+	const void *waitobj;     // channel, semaphore or condition that it waits on; NULL: another, or several
 	_Atomic uint32_t selectdone; // a select has been won: 1
 	_Atomic uint32_t walk;   // profiler: how a walk over goroutines met it (debug/hooks.c)
 	_Atomic uint32_t gcscan; // collector: whether the stack is scanned (gc/roots.c)
 	uint32_t gcassistepoch;  // collector: the marking that gcassistbytes belongs to
 	int64_t gcassistbytes;   // collector: allocation credit
-	int64_t runnable_since;  // scheduler latency sampling; 0 when not sampled
 	struct rt_timer sleeptimer; // gort_sleep
 	bool big;                // its stack is not from a standard slot
 #if RT_TSAN
@@ -191,6 +194,7 @@ struct p {
 	_Atomic uint32_t ngfree;
 	_Atomic uint32_t straight;  // switches without a detour over g0; others read it as a hint
 	_Atomic int64_t ngborn, ngdied; // written by the owner only
+	_Atomic uint64_t mutexwait; // cputicks that goroutines which go on here waited for locks; likewise
 	uint64_t goidcache, goidcacheend;
 	struct sudog *sudogcache;
 	uint32_t nsudogcache;
@@ -242,6 +246,7 @@ extern struct schedt {
 	_Atomic bool dying;         // app returned or a panic is under way: nothing new is scheduled
 	_Atomic bool forked;        // this is a child made by fork: one thread, no scheduler
 	int64_t start_ns;           // rt_nanotime at initialisation
+	uint64_t start_ticks;       // rt_cputicks then
 	_Atomic int32_t own_threads; // threads that are no Ms but can never send: sysmon, profiler
 	// One idle M at a time waits for timers and network (sched/timer.c): until when; 0: nobody does,
 	// RT_NEVER: for the network alone.
@@ -305,6 +310,11 @@ rt_casgstatus(struct g *gp, enum gstatus old, enum gstatus new)
 {
 	if (rt_unlikely(rt_load(&gp->status) != (uint32_t)old))
 		rt_bad_gstatus(gp, old, new);
+	if (new == Grunnable) { // constant: costs nobody else
+		gp->leaked = false;
+		if (rt_unlikely(++gp->nrunnable % 8 == 0))
+			gp->runnable_since = rt_cputicks();
+	}
 	rt_store_release(&gp->status, (uint32_t)new);
 }
 
@@ -317,7 +327,8 @@ rt_gstatus(const struct g *gp)
 // The world (sched/stw.c). stop: after it returns no user code runs, no other M holds a P or a
 // runtime lock, and until rt_start_world the caller may read and write what belongs to others.
 // Neither libc's malloc nor stdio may be called in between. Caller: on g0 (rt_systemstack) or on a
-// goroutine at depth 1. reason is for logs.
+// goroutine at depth 1. reason is for logs; those of the collector begin with "GC ", and their pauses
+// are counted apart.
 void rt_stop_world(const char *reason);
 void rt_start_world(void);
 bool rt_world_stopped(void);

@@ -16,10 +16,13 @@
 // acknowledgement counts under sched.lock with gcwaiting set, so none is carried into a later try.
 //
 // Go: stopTheWorldWithSema, startTheWorldWithSema in runtime/proc.go.
+#include <string.h>
+
 #include "base/print.h"
 #include "debug/throw.h"
 #include "os/os.h"
 #include "sched/sched.h"
+#include "sched/schedstat.h"
 #include "sched/stack.h"
 
 #define POLL_NS 20000
@@ -29,6 +32,8 @@
 #define RED_ZONE 128 // x86-64 and aarch64 leaf functions write below sp
 
 static _Atomic bool stopping; // somebody is the stopper
+static int64_t stop_began;    // the stopper's: rt_nanotime when it became the one
+static bool stop_for_gc;
 
 // ---- being stopped ----
 
@@ -331,6 +336,8 @@ rt_stop_world(const char *reason)
 			rt_os_yield();
 	}
 	int64_t patience = FIRST_PATIENCE_NS, start = rt_nanotime();
+	stop_began = start;
+	stop_for_gc = strncmp(reason, "GC ", 3) == 0;
 	bool told = false;
 	while (!try_stop(mp, patience)) {
 		release_world();
@@ -342,12 +349,16 @@ rt_stop_world(const char *reason)
 		}
 		patience = rt_min(patience * 2, (int64_t)MAX_PATIENCE_NS);
 	}
+	rt_timehist_add(&rt_pauses.stopping[stop_for_gc], rt_nanotime() - start);
 }
 
 void
 rt_start_world(void)
 {
+	int64_t began = stop_began; // the next stopper's as soon as this one is done
+	bool gc = stop_for_gc;
 	release_world();
+	rt_timehist_add(&rt_pauses.total[gc], rt_nanotime() - began);
 	atomic_store(&stopping, false);
 	// Ps that were claimed idle may have found work meanwhile; one M looks.
 	rt_wakep();

@@ -96,7 +96,9 @@ gort_cond_wait(gort_cond *c)
 	} else {
 		struct sudog *s = new_waiter(ticket);
 		append(c, s);
+		s->g->waitobj = c;
 		rt_park(list_lock(c), WAIT_COND);
+		s->g->waitobj = NULL;
 		free_waiter(s);
 	}
 	rt_leave();

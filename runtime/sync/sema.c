@@ -194,6 +194,14 @@ free_waiter(struct sudog *s, int64_t t0)
 	rt_release_sudog(s);
 }
 
+// /sync/mutex/wait/total: every wait for a lock, of whatever kind.
+static void
+count_wait(enum wait_reason why, uint64_t ticks)
+{
+	if (why == WAIT_MUTEX_LOCK || why == WAIT_RWMUTEX_RLOCK || why == WAIT_RWMUTEX_LOCK)
+		RT_BUMP(&rt_getp()->mutexwait, ticks);
+}
+
 void
 rt_semacquire(uint32_t *addr, bool lifo, unsigned profile, enum wait_reason why)
 {
@@ -212,7 +220,11 @@ rt_semacquire(uint32_t *addr, bool lifo, unsigned profile, enum wait_reason why)
 			break;
 		}
 		queue(root, s, lifo);
+		uint64_t parked = rt_cputicks();
+		s->g->waitobj = addr;
 		rt_park(&root->lock, why);
+		s->g->waitobj = NULL;
+		count_wait(why, rt_cputicks() - parked);
 		// Woken: with the unit in hand (ticket), or to compete for it.
 		if (s->ticket != 0 || cansemacquire(addr))
 			break;

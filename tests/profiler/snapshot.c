@@ -133,7 +133,7 @@ app(int argc, char **argv)
 	start_all(nparked);
 	for (int i = 0; i < snapshots; i++) {
 		int64_t t = thread_ns();
-		struct rtp_region *r = rtp_goroutine_snapshot(false);
+		struct rtp_region *r = rtp_goroutine_snapshot(RTP_GOROUTINE, false);
 		t = thread_ns() - t;
 		best = t < best ? t : best;
 		check(r, (uint64_t)nparked);

@@ -115,6 +115,83 @@ contend(void)
 	gort_waitgroup_wait(&wg);
 }
 
+// Two ways to one wait, of equal frames: which of them it was is told by a return address alone.
+static gort_chan *asked, *answered;
+
+static void
+answer(void)
+{
+	int v;
+	while (gort_chan_recv(asked, &v))
+		gort_chan_send(answered, &v);
+}
+
+static void __attribute__((noinline))
+ask(void)
+{
+	int v = 0;
+	gort_chan_send(asked, &v);
+	gort_chan_recv(answered, &v);
+	__asm__ volatile("" ::: "memory");
+}
+
+static void __attribute__((noinline))
+by_left(void)
+{
+	ask();
+	__asm__ volatile("# left" ::: "memory");
+}
+
+static void __attribute__((noinline))
+by_right(void)
+{
+	ask();
+	__asm__ volatile("# right" ::: "memory");
+}
+
+static void
+ask_both_ways(void)
+{
+	asked = gort_make_chan(int, 0);
+	answered = gort_make_chan(int, 0);
+	gort_go(answer);
+	for (int i = 0; i < 400; i++)
+		i % 4 ? by_left() : by_right();
+}
+
+static void
+send_to_nobody(gort_chan *c)
+{
+	gort_send(int, c, 1);
+}
+
+static void
+select_nothing(void)
+{
+	gort_select(NULL, 0);
+}
+
+// Of what it makes nothing is left on a stack that is read.
+static void
+start_leaks(void)
+{
+	gort_go(send_to_nobody, gort_make_chan(int, 0));
+	gort_go(send_to_nobody, gort_make_chan(int, 0));
+	gort_go(select_nothing);
+}
+
+static void
+write_leaks(const char *dir)
+{
+	int n = gort_num_goroutine();
+	gort_go(start_leaks);
+	gort_sleep(100 * GORT_MILLISECOND);
+	if (gort_num_goroutine() != n + 3)
+		printf("%d goroutines, not %d\n", gort_num_goroutine(), n + 3);
+	for (int debug = 0; debug < 3; debug++)
+		write_file(dir, "goroutineleak", debug);
+}
+
 // Every profile in every form.
 static void
 write_all(const char *dir)
@@ -131,12 +208,14 @@ write_all(const char *dir)
 	gort_pprof_stop_cpu();
 	close(fd);
 	contend();
+	ask_both_ways();
 	keep_some();
 	drop_some();
 	gort_gc();
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		for (int debug = 0; debug < 3; debug++)
 			write_file(dir, names[i], debug);
+	write_leaks(dir);
 }
 
 static int

@@ -185,6 +185,31 @@ class Profiles(check.TestCase):
         with open('/proc/%d/timers' % t.p.pid) as f:
             return 'signal: 27/' in f.read()
 
+    def test_wall(self):
+        with Target('idle') as t:
+            p = t.profile('/debug/pprof/wall?seconds=1')
+            self.assertEqual(p.types, ['samples/count', 'wall/nanoseconds'])
+            self.assertEqual(p.period_type, 'wall nanoseconds')
+            seconds = float(re.search(r'Duration: ([\d.]+)', p.text)[1])
+            # Four goroutines that wait for a channel, and one in a system call: each all the time.
+            self.assertAlmostEqual(p.total(1, 'waiter') / 1e9, 4 * seconds, delta=0.8)
+            self.assertAlmostEqual(p.total(1, 'wait_for_stdin') / 1e9, seconds, delta=0.2)
+            self.assertRegex(p.text, r'a"b:\[c\nd\] op:\[recv\] state:\[chan receive\]')
+            self.assertRegex(p.text, r'state:\[syscall\]')
+            end = time.time() + 5
+            while 'gort-wall' in self.threads(t):
+                self.assertLess(time.time(), end)
+
+    def threads(self, t):
+        names = []
+        for task in os.listdir('/proc/%d/task' % t.p.pid):
+            try:
+                with open('/proc/%d/task/%s/comm' % (t.p.pid, task)) as f:
+                    names.append(f.read().strip())
+            except OSError:
+                pass
+        return names
+
     def test_client_that_leaves_ends_its_profile(self):
         with Target('idle') as t:
             s = socket.create_connection(('127.0.0.1', t.port))

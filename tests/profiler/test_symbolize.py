@@ -120,6 +120,14 @@ class Symbolize(check.TestCase):
         again = self.symbolize()
         self.assertWhole(again)
 
+    def test_gort_symbolize(self):
+        gort = os.path.join(os.path.dirname(self.helper), 'gort')
+        self.profile(self.build_cxx(), GORT_SYMBOLIZE='none')
+        self.assertStatus(check.run(gort, 'symbolize', self.at('p.pb.gz'), GORT_CACHE=self.at('cache')), 0)
+        self.assertWhole(check.Profile(self.at('p.pb.gz')))
+        self.assertStatus(check.run(gort, 'symbolize'), 2)
+        self.assertStatus(check.run(gort, 'symbolize', '-help'), 0)
+
     def test_wrong_file_names_nothing(self):
         exe = self.build_cxx()
         self.profile(exe, GORT_SYMBOLIZE='none')

@@ -119,7 +119,7 @@ class Text(check.TestCase):
     def test_dump(self):
         text = self.text('goroutine', 2)
         blocks = text.split('\n\n')
-        self.assertEqual(len(blocks), 5)
+        self.assertEqual(len(blocks), 6)
         for b in blocks:
             self.assertRegex(b + '\n', r'\A\n?goroutine \d+ \[[^\]]+\]:\n(?:\S+\(\.\.\.\)\n\t\S+:\d+(?: \+0x[0-9a-f]+)?\n)+'
                              r'(?:created by \S+ in goroutine \d+\n\t\S+:\d+ \+0x[0-9a-f]+\n)?\n?\Z')
@@ -127,12 +127,35 @@ class Text(check.TestCase):
         self.assertEqual(len(re.findall(r'goroutine \d+ \[chan receive\]:\nwaiter\(', text)), 4)
         self.assertEqual(len(re.findall(r'created by start_labelled_waiters in goroutine 1\n', text)), 3)
 
+    def test_leaks(self):
+        p = self.binary('goroutineleak')
+        self.assertEqual((p.types, p.period_type, p.period), (['goroutineleak/count'], 'goroutineleak count', 1))
+        self.assertEqual(p.total(0, 'send_to_nobody'), 2)
+        self.assertEqual(p.total(0, 'select_nothing'), 1)
+        self.assertEqual(p.total(0), 3)
+        text = self.text('goroutineleak')
+        self.assertRegex(text, r'\A' + COUNTS + r'\Z')
+        self.assertTrue(text.startswith('goroutineleak profile: total 3\n2 @'))
+        dump = self.text('goroutineleak', 2)
+        self.assertEqual(len(re.findall(r'^goroutine \d+ \[', dump, re.M)), 9)  # all of them
+        self.assertEqual(len(re.findall(r'^goroutine \d+ \[chan send \(leaked\)\]:\nsend_to_nobody\(', dump, re.M)), 2)
+        self.assertEqual(len(re.findall(r'^goroutine \d+ \[select \(no cases\) \(leaked\)\]:\nselect_nothing\(', dump, re.M)), 1)
+        self.assertEqual(dump.count('(leaked)'), 3)
+
     def test_labels_in_profiles(self):
         cpu = self.binary('cpu')
         labelled = sum(int(m) for m in re.findall(r'^ +(\d+) +\d+: [\d ]+\n +op:\[work\] shard:\[7\]$', cpu.text, re.M))
         self.assertGreater(labelled, cpu.total(0) * 0.5)
         self.assertLess(labelled, cpu.total(0) * 0.8)
         self.assertRegex(self.binary('goroutine').text, r'(?m)^ +3: [\d ]+\n +a"b:\[c\nd\] op:\[recv\]$')
+
+    def test_stacks_that_differ_in_one_return_address(self):
+        p = self.binary('block')
+        left, right = p.total(0, 'by_left'), p.total(0, 'by_right')
+        self.assertGreater(right, 20)
+        self.assertLessEqual(right, 200)  # 100 rounds, two waits at most in each
+        self.assertGreater(left, right * 2)
+        self.assertLessEqual(left, 600)
 
     def test_custom(self):
         p = self.binary('conns')

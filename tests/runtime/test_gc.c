@@ -32,6 +32,38 @@ Test(gc, times_are_printed_as_go_does)
 		cr_assert_str_eq(rt_msfmt(buf, want[i].ns), want[i].text);
 }
 
+Test(gc, shortest_decimals_read_back_and_have_no_digit_too_many)
+{
+	static const struct {
+		double x;
+		const char *text;
+	} want[] = {{0, "0"}, {1, "1"}, {0.25, "0.25"}, {0.1, "0.1"}, {100, "100"}, {1e15, "1000000000000000"},
+		    {0.8523282137784091, "0.8523282137784091"}, {2.515672, "2.515672"},
+		    {0.000123, "0.000123"}, {9.5, "9.5"}, {1.0 / 3, "0.3333333333333333"}, {1e22, "10000000000000000000000"}};
+	char buf[64], shorter[400];
+	for (size_t i = 0; i < rt_nelem(want); i++)
+		cr_assert_str_eq(rt_shortest(buf, want[i].x), want[i].text);
+	cr_assert_str_eq(rt_shortest(buf, NAN), "NaN");
+	cr_assert_str_eq(rt_shortest(buf, INFINITY), "+Inf");
+	int longer = 0;
+	srand48(20261124);
+	for (int i = 0; i < 100000; i++) {
+		double x = drand48() * pow(10, drand48() * 16 - 8);
+		rt_shortest(buf, x);
+		cr_assert(strtod(buf, NULL) == x, "%.17g became %s", x, buf);
+		int digits = 0;
+		bool begun = false;
+		for (const char *p = buf; *p; p++)
+			if (*p != '.' && (begun |= *p != '0'))
+				digits++;
+		if (strchr(buf, '.') && digits > 1) {
+			snprintf(shorter, sizeof shorter, "%.*g", digits - 1, x);
+			longer += strtod(shorter, NULL) == x;
+		}
+	}
+	cr_assert(longer <= 100, "%d of 100000 with a digit too many", longer);
+}
+
 // ---- gctrace ----
 
 static char captured[1 << 20];
@@ -301,4 +333,62 @@ GORT_TEST(gc, samples_are_a_poisson_process_over_bytes)
 	double want = 200000 * (1 - exp(-1024.0 / 4096)); // at most one sample an object
 	CHECK(sampled > want * 0.97 && sampled < want * 1.03);
 	atomic_fetch_and(&rt_hook_flags, ~RT_HOOK_HEAP);
+}
+
+// ---- gcpacertrace ----
+
+static void
+allocate_until_two_cycles(void)
+{
+	uint32_t n = rt_load(&rt_gc.ncycles);
+	while (rt_load(&rt_gc.ncycles) < n + 2) {
+		struct cell *c = gort_new(struct cell);
+		gort_set(&c->next, cells);
+		cells = c;
+	}
+}
+
+static const char *
+find_line(const char *pattern, regmatch_t m[12])
+{
+	regex_t re;
+	CHECK_EQ(regcomp(&re, pattern, REG_EXTENDED | REG_NEWLINE), 0);
+	if (regexec(&re, captured, 12, m, 0) != 0) {
+		fprintf(stderr, "no line like %s in: %s", pattern, captured);
+		exit(1);
+	}
+	regfree(&re);
+	return captured;
+}
+
+#define NUM "(0|[0-9]+(\\.[0-9]*[1-9])?)"
+
+GORT_TEST(gc, pacer_lines_are_gos_and_their_numbers_the_collectors)
+{
+	regmatch_t m[12];
+	for (int i = 0; i < 200000; i++) {
+		struct cell *c = gort_new(struct cell);
+		gort_set(&c->next, cells);
+		cells = c;
+	}
+	gort_gc();
+	gort_mem_stats s;
+	gort_read_mem_stats(&s);
+	rt_debug.gcpacertrace = 1;
+	capture(allocate_until_two_cycles);
+	rt_debug.gcpacertrace = 0;
+	const char *p = find_line("^pacer: assist ratio=" NUM " \\(scan ([0-9]+) MB in ([0-9]+)->([0-9]+) MB\\) "
+				  "workers=([0-9]+)\\+" NUM "$", m);
+	CHECK(strtod(p + m[1].rm_so, NULL) > 0);
+	CHECK_EQ(strtoull(p + m[5].rm_so, NULL, 10), s.next_gc >> 20); // the first cycle's
+	CHECK(strtoull(p + m[4].rm_so, NULL, 10) <= s.next_gc >> 20);
+	p = find_line("^pacer: ([0-9]+)% CPU \\(25 exp\\.\\) for ([0-9]+)\\+([0-9]+)\\+([0-9]+) B work "
+		      "\\(([0-9]+) B exp\\.\\) in ([0-9]+) B -> ([0-9]+) B \\(∆goal (-?[0-9]+), cons/mark " NUM "\\)$", m);
+	CHECK(strtod(p + m[1].rm_so, NULL) >= 25);
+	CHECK(strtoull(p + m[2].rm_so, NULL, 10) >= 200000 * sizeof(struct cell));
+	uint64_t began = strtoull(p + m[6].rm_so, NULL, 10), ended = strtoull(p + m[7].rm_so, NULL, 10);
+	CHECK(began < ended);
+	CHECK_EQ(strtoll(p + m[8].rm_so, NULL, 10), (int64_t)(ended - s.next_gc));
+	find_line("^pacer: sweep done at heap size [0-9]+MB; allocated [0-9]+MB during sweep; "
+		  "swept [0-9]+ pages at " NUM " pages/byte$", m);
 }

@@ -10,6 +10,7 @@ int cmd_diff(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_flame(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_symbolize(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 
 // "gort: ..." on stderr.

@@ -15,6 +15,7 @@ static const struct command {
 	{ "top", cmd_top, "list the functions of a profile, the largest first" },
 	{ "diff", cmd_diff, "list what one profile has more and less of than another" },
 	{ "flame", cmd_flame, "draw a profile as a flame graph, one HTML page" },
+	{ "symbolize", cmd_symbolize, "give profiles the names and lines they lack" },
 };
 
 void

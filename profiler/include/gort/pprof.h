@@ -47,13 +47,16 @@ GORT_API int gort_pprof_stop_cpu(void);
 //   name   "heap"          objects in use as of the last completed collection
 //          "allocs"        the same data, first shown by all that was ever allocated
 //          "goroutine"     stacks of all goroutines
+//          "goroutineleak" stacks of those that wait for something that nobody can do any more; a
+//                          collection with the world stopped looks for them (docs/gc.md)
 //          "threadcreate"  the number of threads
 //          "mutex"         where unlocks ended others' waiting (gort_set_mutex_profile_fraction)
 //          "block"         where goroutines waited (gort_set_block_profile_rate)
 //   fd     open for writing; stays open. The caller's.
 //          or the name of a custom profile (gort_profile_new)
 //   debug  0: gzipped profile.proto; 1: text, with Go's grammar, which go tool pprof reads, too;
-//          2: the same, but goroutine as a dump of all stacks in the form of a panic's traceback
+//          2: the same, but goroutine and goroutineleak as a dump of all stacks in the form of a
+//          panic's traceback
 //
 // Returns 0, or
 //   -ENOENT   no profile has this name

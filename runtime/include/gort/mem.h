@@ -244,11 +244,31 @@ GORT_API void gort_gc(void);
 // Go: debug.SetGCPercent.
 GORT_API int gort_set_gc_percent(int percent);
 
+// Sets the memory limit in bytes: from now on the collector runs as often, and free memory goes back to
+// the system as soon, as it takes to keep what the runtime holds (gort_mem_stats: sys - heap_released)
+// below. INT64_MAX: no limit, which is the default without GOMEMLIMIT. A soft limit: when the live heap is
+// larger, the collector takes about half of the CPU and the rest is exceeded. It holds beside GOGC and
+// also with GOGC=off. Negative: changes nothing. Returns the limit that was in force.
+// Go: debug.SetMemoryLimit.
+GORT_API int64_t gort_set_memory_limit(int64_t limit);
+
 // Collects, then returns as much free memory to the system as possible. Go: debug.FreeOSMemory.
 GORT_API void gort_free_os_memory(void);
 
 // Does nothing, but p stays reachable up to here. Go: runtime.KeepAlive.
 GORT_API void gort_keep_alive(const void *p);
+
+// Runs fn(obj, arg) once obj is unreachable: some time after the collection that finds it so, on one
+// goroutine that runs all finalizers one after another (fn should be quick, or start a goroutine). obj
+// is a collected object's first byte, or any byte of gort_new_bytes(n < 16). obj, all it points to and
+// arg live until fn has returned; obj is freed by a later collection, unless fn has stored it somewhere;
+// its finalizer is gone by then and may be set again. Of objects that point to each other the outermost
+// is finalized first; of a ring, and where arg leads to obj, none ever. fn NULL takes the finalizer away.
+// Nothing runs when the process ends. Does nothing for a global variable, and for objects of size 0.
+// Ends the process with Go's text ("fatal error: runtime.SetFinalizer: ..."): "first argument is nil",
+// "pointer not in heap", "pointer not at beginning of allocated block", "finalizer already set".
+// Go: runtime.SetFinalizer.
+GORT_API void gort_set_finalizer(void *obj, void (*fn)(void *obj, void *arg), void *arg);
 
 // From now on the collector scans the n bytes at p, memory outside of the heap (a malloc block, a
 // thread-local variable, a mapping). The range must stay readable until gort_remove_root(p). A second

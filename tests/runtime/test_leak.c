@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Goroutines that nobody can wake are found, and no others. What is meant to be unreachable is made by a
+// goroutine that ends: no word of it is left on a stack that is read.
+#include "on_gort.h"
+
+#include <gort/chan.h>
+#include <gort/mem.h>
+#include <gort/sync.h>
+#include <gort/time.h>
+
+#include "debug/hooks.h"
+#include "debug/traceback.h"
+#include "gc/gc.h"
+#include "sched/proc.h"
+
+TestSuite(leak, .timeout = 60);
+
+static _Atomic int ndone;
+
+static int
+find_leaked(void)
+{
+	return gort_introspect()->find_leaked();
+}
+
+static void
+count_waiting(struct g *gp, void *arg)
+{
+	if (rt_gstatus(gp) == Gwaiting && gp->waitreason != WAIT_NONE && !gp->is_system)
+		++*(int *)arg;
+}
+
+// Until n goroutines of the program wait, and the one that made them is gone.
+static void
+await_waiting(int n)
+{
+	for (int have = -1; have != n || gort_num_goroutine() != n + 1; gort_sleep(GORT_MILLISECOND)) {
+		have = 0;
+		rt_for_each_g(count_waiting, &have);
+	}
+}
+
+// ---- leaks ----
+
+static void
+select_nothing(void)
+{
+	gort_select(NULL, 0);
+}
+
+static void
+receive_nil(void)
+{
+	gort_recv(int, (gort_chan *)NULL);
+}
+
+static void
+send_one(gort_chan *c)
+{
+	gort_send(int, c, 1);
+}
+
+static void
+receive_one(gort_chan *c)
+{
+	gort_recv(int, c);
+	ndone++;
+}
+
+static void
+receive_then_send(gort_chan *from, gort_chan *to)
+{
+	gort_recv(int, from);
+	gort_send(int, to, 1);
+	ndone++;
+}
+
+static void
+select_two(gort_chan *a, gort_chan *b)
+{
+	gort_select_case cases[] = {{.kind = GORT_SELECT_RECV, .chan = a},
+				    {.kind = GORT_SELECT_RECV, .chan = b}};
+	gort_select(cases, 2);
+	ndone++;
+}
+
+static void
+lock(gort_mutex *mu)
+{
+	gort_mutex_lock(mu);
+	ndone++;
+}
+
+static void
+wait_group(gort_waitgroup *wg)
+{
+	gort_waitgroup_wait(wg);
+	ndone++;
+}
+
+struct monitor {
+	gort_mutex mu;
+	gort_cond cond;
+};
+
+static void
+wait_cond(struct monitor *m)
+{
+	gort_mutex_lock(&m->mu);
+	gort_cond_wait(&m->cond);
+	ndone++;
+}
+
+static void
+make_leaks(void)
+{
+	gort_chan *a = gort_make_chan(int, 0), *b = gort_make_chan(int, 0);
+	gort_mutex *mu = gort_new(gort_mutex);
+	gort_waitgroup *wg = gort_new(gort_waitgroup);
+	struct monitor *m = gort_new(struct monitor);
+
+	gort_go(select_nothing);
+	gort_go(receive_nil);
+	gort_go(send_one, gort_make_chan(int, 0));
+	gort_go(receive_one, gort_make_chan(int, 0));
+	gort_go(receive_then_send, a, b); // each waits for the other
+	gort_go(receive_then_send, b, a);
+	gort_go(select_two, gort_make_chan(int, 0), gort_make_chan(int, 3));
+	gort_mutex_lock(mu);
+	gort_go(lock, mu);
+	gort_waitgroup_add(wg, 1);
+	gort_go(wait_group, wg);
+	m->cond.L = &m->mu;
+	gort_go(wait_cond, m);
+}
+enum { LEAKS = 10 };
+
+static void
+check_text(struct g *gp, void *arg)
+{
+	if (!gp->leaked)
+		return;
+	const char *text = rt_gstate_text(gp);
+	size_t n = strlen(text);
+	CHECK(n > 9 && strcmp(text + n - 9, " (leaked)") == 0);
+	++*(int *)arg;
+}
+
+GORT_TEST(leak, each_kind_is_found)
+{
+	int n = 0;
+	gort_go(make_leaks);
+	await_waiting(LEAKS);
+	CHECK_EQ(gort_introspect()->num_leaked(), 0); // does not look
+	CHECK_EQ(find_leaked(), LEAKS);
+	CHECK_EQ(gort_introspect()->num_leaked(), LEAKS);
+	rt_for_each_g(check_text, &n);
+	CHECK_EQ(n, LEAKS);
+	gort_gc();
+	CHECK_EQ(find_leaked(), LEAKS);
+	CHECK_EQ(ndone, 0);
+}
+
+// ---- what can still be woken ----
+
+static gort_chan *in_global;
+static struct {
+	gort_chan *c;
+} *in_object;
+static gort_mutex global_mutex;
+static uintptr_t disguised;
+
+static void
+sleep_and_send(gort_chan *c, int64_t *ns)
+{
+	gort_sleep(*ns);
+	gort_send(int, c, 1);
+	ndone++;
+}
+
+static void
+wait_for_timer(void)
+{
+	gort_recv(int64_t, gort_after(1000 * GORT_MILLISECOND));
+	ndone++;
+}
+
+static void
+wait_for_children(void)
+{
+	gort_waitgroup wg = {0}; // on this stack
+	gort_waitgroup_add(&wg, 1);
+	gort_go(receive_one, in_global);
+	gort_waitgroup_go(&wg, receive_one, in_global);
+	gort_waitgroup_done(&wg);
+	gort_waitgroup_wait(&wg);
+	ndone++;
+}
+
+static void
+make_waiters(void)
+{
+	gort_chan *a = gort_make_chan(int, 0), *b = gort_make_chan(int, 0);
+	int64_t *ns = gort_new(int64_t);
+	*ns = 1000 * GORT_MILLISECOND;
+	gort_go(receive_one, b);          // woken by the next,
+	gort_go(receive_then_send, a, b); // that by the next,
+	gort_go(sleep_and_send, a, ns);   // and that by time
+	gort_go(wait_for_timer);
+	gort_go(wait_for_children);
+	gort_go(receive_one, in_global);
+	gort_go(receive_one, in_object->c);
+	gort_go(select_two, gort_make_chan(int, 0), in_object->c);
+	gort_go(lock, &global_mutex);
+}
+enum { WAITERS = 11 };
+
+GORT_TEST(leak, who_can_be_woken_is_not)
+{
+	in_global = gort_make_chan(int, 0);
+	in_object = gort_new(__typeof__(*in_object));
+	gort_set(&in_object->c, gort_make_chan(int, 0));
+	gort_mutex_lock(&global_mutex);
+	gort_go(make_waiters);
+	await_waiting(WAITERS);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(find_leaked(), 0);
+	gort_chan_close(in_global);
+	gort_chan_close(in_object->c);
+	gort_mutex_unlock(&global_mutex);
+	while (ndone < WAITERS)
+		gort_sleep(GORT_MILLISECOND);
+	CHECK_EQ(find_leaked(), 0);
+}
+
+static void
+make_disguised(void)
+{
+	gort_chan *c = gort_make_chan(int, 0);
+	disguised = ~(uintptr_t)c;
+	gort_go(receive_one, c);
+}
+
+// The runtime is deceived; nothing that the goroutine has is freed for that, and the mark goes when it runs.
+GORT_TEST(leak, a_mistake_does_no_harm)
+{
+	gort_go(make_disguised);
+	await_waiting(1);
+	CHECK_EQ(find_leaked(), 1);
+	for (int i = 0; i < 1000; i++)
+		gort_new_bytes(100);
+	gort_gc();
+	CHECK_EQ(gort_introspect()->num_leaked(), 1);
+	gort_chan_close((gort_chan *)~disguised);
+	while (ndone < 1)
+		gort_sleep(GORT_MILLISECOND);
+	CHECK_EQ(gort_introspect()->num_leaked(), 0);
+	CHECK_EQ(find_leaked(), 0);
+}
+
+static void
+churn(void)
+{
+	static void *volatile keep;
+	for (int i = 0; i < 200000; i++)
+		keep = gort_new_bytes(128);
+	CHECK(keep != NULL);
+	ndone++;
+}
+
+// While others allocate, collect, and look for leaks, too.
+GORT_TEST(leak, beside_other_collections)
+{
+	gort_go(make_leaks);
+	await_waiting(LEAKS);
+	gort_go(churn);
+	gort_go(churn);
+	int looked = 0;
+	for (; ndone < 2 || looked < 10; looked++) {
+		CHECK(find_leaked() >= LEAKS - 1); // a stale word may hide one for a while
+		gort_gosched();
+	}
+	CHECK_EQ(find_leaked(), LEAKS);
+}

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// <gort/metrics.h> against other sources of the same numbers.
+#include "on_gort.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <regex.h>
+
+#include <gort/chan.h>
+#include <gort/mem.h>
+#include <gort/metrics.h>
+#include <gort/sync.h>
+#include <gort/time.h>
+
+#include "base/base.h"
+
+TestSuite(metrics, .timeout = 60);
+
+static uint64_t
+u64(const char *name)
+{
+	gort_metric m = {.name = name};
+	CHECK_EQ(gort_metrics_read(&m, 1), 1);
+	CHECK_EQ(m.kind, GORT_METRIC_UINT64);
+	return m.value.u64;
+}
+
+static double
+f64(const char *name)
+{
+	gort_metric m = {.name = name};
+	CHECK_EQ(gort_metrics_read(&m, 1), 1);
+	CHECK_EQ(m.kind, GORT_METRIC_FLOAT64);
+	return m.value.f64;
+}
+
+static const gort_metric_histogram *
+hist(const char *name)
+{
+	static gort_metric_histogram h;
+	gort_metric m = {.name = name, .histogram = &h};
+	CHECK_EQ(gort_metrics_read(&m, 1), 1);
+	CHECK_EQ(m.kind, GORT_METRIC_HISTOGRAM);
+	return &h;
+}
+
+static uint64_t
+events(const char *name)
+{
+	const gort_metric_histogram *h = hist(name);
+	uint64_t n = 0;
+	for (int i = 0; i < h->n; i++)
+		n += h->counts[i];
+	return n;
+}
+
+// Seconds that the events took at least, and at most.
+static void
+total(const char *name, double *least, double *most)
+{
+	const gort_metric_histogram *h = hist(name);
+	*least = *most = 0;
+	for (int i = 0; i < h->n; i++) {
+		if (h->counts[i] == 0)
+			continue;
+		*least += (double)h->counts[i] * h->bounds[i];
+		*most += (double)h->counts[i] * h->bounds[i + 1];
+	}
+}
+
+Test(metrics, names_are_sorted_and_well_formed)
+{
+	gort_metric_description d[128];
+	regex_t re;
+	int n = gort_metrics_all(d, 128);
+	cr_assert(n > 40 && n < 128);
+	cr_assert_eq(gort_metrics_all(NULL, 0), n);
+	cr_assert_eq(regcomp(&re, "^/[^:]+:[^:*/]+([*/][^:*/]+)*$", REG_EXTENDED | REG_NOSUB), 0);
+	for (int i = 0; i < n; i++) {
+		gort_metric_histogram h;
+		gort_metric m = {.name = d[i].name, .histogram = &h};
+		cr_assert_eq(regexec(&re, d[i].name, 0, NULL, 0), 0, "%s", d[i].name);
+		cr_assert(i == 0 || strcmp(d[i - 1].name, d[i].name) < 0, "%s", d[i].name);
+		cr_assert_eq(gort_metrics_read(&m, 1), 1);
+		cr_assert_eq(m.kind, d[i].kind);
+	}
+	regfree(&re);
+}
+
+Test(metrics, unknown_names_are_bad)
+{
+	gort_metric m[] = {{.name = "/no/such:thing", .kind = GORT_METRIC_UINT64},
+			   {.name = "/sched/gomaxprocs:threads"},
+			   {.name = NULL}};
+	cr_assert_eq(gort_metrics_read(m, 3), 1);
+	cr_assert_eq(m[0].kind, GORT_METRIC_BAD);
+	cr_assert_eq(m[1].kind, GORT_METRIC_UINT64);
+	cr_assert_eq(m[2].kind, GORT_METRIC_BAD);
+}
+
+GORT_TEST(metrics, time_buckets_are_gos)
+{
+	const gort_metric_histogram *h = hist("/gc/pauses:seconds");
+	CHECK_EQ(h->n, 162);
+	CHECK(h->bounds[0] == -INFINITY && h->bounds[1] == 0 && h->bounds[2] == 64e-9);
+	CHECK(h->bounds[9] == 512e-9 && h->bounds[10] == 640e-9 && h->bounds[13] == 1024e-9);
+	CHECK(h->bounds[161] == 140737488355328e-9 && h->bounds[162] == INFINITY);
+	for (int i = 0; i < h->n; i++)
+		CHECK(h->bounds[i] < h->bounds[i + 1]);
+}
+
+GORT_TEST(metrics, cycles_and_heap_agree_with_mem_stats)
+{
+	static void *volatile keep;
+	gort_mem_stats s;
+	for (int i = 0; i < 20000; i++)
+		keep = gort_new_bytes(1000);
+	keep = gort_new_bytes(1 << 20);
+	gort_gc();
+	gort_gc();
+	uint64_t other = events("/sched/pauses/total/other:seconds");
+	gort_read_mem_stats(&s); // flushes the caches, so that both see the same
+	CHECK_EQ(events("/sched/pauses/total/other:seconds"), other + 1);
+	CHECK_EQ(u64("/gc/cycles/total:gc-cycles"), s.num_gc);
+	CHECK_EQ(u64("/gc/cycles/forced:gc-cycles"), s.num_forced_gc);
+	CHECK_EQ(u64("/gc/cycles/automatic:gc-cycles"), s.num_gc - s.num_forced_gc);
+	CHECK_EQ(u64("/gc/heap/goal:bytes"), s.next_gc);
+	CHECK_EQ(u64("/gc/heap/allocs:bytes"), s.total_alloc);
+	uint64_t tiny = u64("/gc/heap/tiny/allocs:objects");
+	CHECK_EQ(u64("/gc/heap/allocs:objects"), s.mallocs - tiny);
+	CHECK_EQ(u64("/gc/heap/frees:objects"), s.frees - tiny);
+	CHECK_EQ(u64("/gc/heap/objects:objects"), s.heap_objects);
+	CHECK_EQ(u64("/memory/classes/heap/objects:bytes"), s.heap_alloc);
+	CHECK_EQ(u64("/memory/classes/heap/unused:bytes"), s.heap_inuse - s.heap_alloc);
+	CHECK_EQ(u64("/memory/classes/heap/free:bytes") + u64("/memory/classes/heap/released:bytes"), s.heap_idle);
+	CHECK_EQ(u64("/memory/classes/metadata/mspan/inuse:bytes"), s.mspan_inuse);
+	CHECK(u64("/gc/heap/live:bytes") >= 1 << 20);
+	// By size: 1000 bytes are of class 1024, in [897, 1025); a MiB is the last.
+	const gort_metric_histogram *h = hist("/gc/heap/allocs-by-size:bytes");
+	CHECK_EQ(h->n, 68);
+	CHECK(h->bounds[0] == 1 && h->bounds[1] == 9 && h->bounds[67] == 32769);
+	int k = 0;
+	while (h->bounds[k + 1] < 1001)
+		k++;
+	CHECK(h->bounds[k + 1] == 1025 && h->counts[k] >= 20000 && h->counts[67] >= 1);
+	h = hist("/gc/heap/frees-by-size:bytes");
+	CHECK(h->counts[k] >= 19000);
+	CHECK(keep != NULL);
+}
+
+GORT_TEST(metrics, pauses_are_those_of_mem_stats)
+{
+	gort_mem_stats s;
+	double least, most, stopping_least, stopping_most;
+	for (int i = 0; i < 20; i++)
+		gort_gc();
+	gort_read_mem_stats(&s);
+	// A cycle stops the world twice, three times when marking turns out not to be complete.
+	uint64_t n = events("/sched/pauses/total/gc:seconds");
+	CHECK(n >= 2ull * s.num_gc && n <= 3ull * s.num_gc);
+	CHECK_EQ(events("/sched/pauses/stopping/gc:seconds"), n);
+	CHECK_EQ(events("/gc/pauses:seconds"), n);
+	total("/sched/pauses/total/gc:seconds", &least, &most);
+	total("/sched/pauses/stopping/gc:seconds", &stopping_least, &stopping_most);
+	// MemStats ends a pause shortly before the world runs, and begins it shortly before it is to stop.
+	double told = (double)s.pause_total_ns / 1e9;
+	CHECK(most > told * 0.5 && least < told * 2 + 0.01);
+	CHECK(stopping_least <= most);
+	// CPU: a pause costs every P.
+	double pause = f64("/cpu/classes/gc/pause:cpu-seconds");
+	CHECK(pause > told * 0.999);
+	CHECK(f64("/cpu/classes/gc/total:cpu-seconds") >= pause);
+	CHECK(f64("/cpu/classes/total:cpu-seconds") > 0);
+}
+
+static gort_mutex mu;
+
+static void
+lock_and_unlock(void)
+{
+	gort_mutex_lock(&mu);
+	gort_mutex_unlock(&mu);
+}
+
+GORT_TEST(metrics, mutex_wait_is_the_time_waited)
+{
+	enum { N = 4 };
+	gort_waitgroup wg = {0};
+	double before = f64("/sync/mutex/wait/total:seconds");
+	gort_mutex_lock(&mu);
+	int64_t from = gort_nanotime();
+	for (int i = 0; i < N; i++)
+		gort_waitgroup_go(&wg, lock_and_unlock);
+	while (u64("/sched/goroutines/waiting:goroutines") < N)
+		gort_gosched();
+	int64_t all = gort_nanotime();
+	gort_sleep(50 * GORT_MILLISECOND);
+	int64_t held = gort_nanotime() - all;
+	gort_mutex_unlock(&mu);
+	gort_waitgroup_wait(&wg);
+	double waited = f64("/sync/mutex/wait/total:seconds") - before;
+	CHECK(waited >= N * (double)held / 1e9 * 0.99);
+	CHECK(waited <= N * (double)(gort_nanotime() - from) / 1e9 * 1.01);
+}
+
+static void
+nothing(void)
+{
+}
+
+static uint64_t
+threads_by_proc(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	uint64_t n = 0;
+	for (struct dirent *e; (e = readdir(d));)
+		n += e->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+static uint64_t others; // the test driver's
+static gort_chan *block;
+
+static void
+receive(void)
+{
+	gort_recv(int, block);
+}
+
+static void
+goroutines_and_threads(void)
+{
+	enum { N = 50 };
+	uint64_t created = u64("/sched/goroutines-created:goroutines");
+	block = gort_make_chan(int, 0);
+	for (int i = 0; i < N; i++)
+		gort_go(receive);
+	while (u64("/sched/goroutines/waiting:goroutines") < N)
+		gort_gosched();
+	CHECK_EQ(u64("/sched/goroutines-created:goroutines"), created + N);
+	CHECK_EQ(u64("/sched/goroutines:goroutines"), N + 1);
+	CHECK_EQ(u64("/sched/goroutines:goroutines"), gort_num_goroutine());
+	CHECK_EQ(u64("/sched/goroutines/waiting:goroutines"), N);
+	CHECK_EQ(u64("/sched/goroutines/running:goroutines"), 1);
+	CHECK_EQ(u64("/sched/goroutines/runnable:goroutines"), 0);
+	CHECK_EQ(u64("/sched/gomaxprocs:threads"), gort_maxprocs(0));
+	gort_chan_close(block);
+	while (gort_num_goroutine() > 1)
+		gort_gosched();
+	// A thread may be about to start.
+	bool same = false;
+	for (int i = 0; i < 100 && !same; i++) {
+		same = u64("/sched/threads/total:threads") + others == threads_by_proc();
+		gort_sleep(GORT_MILLISECOND);
+	}
+	CHECK(same);
+}
+
+Test(metrics, goroutines_and_threads)
+{
+	others = threads_by_proc() - 1;
+	on_gort_body = goroutines_and_threads;
+	gort_run(on_gort_app, 0, NULL);
+}
+
+static void
+half_a_millisecond(void)
+{
+	int64_t until = gort_nanotime() + 500 * GORT_MICROSECOND;
+	while (gort_nanotime() < until)
+		;
+}
+
+GORT_TEST(metrics, latencies_are_measured_for_one_in_eight)
+{
+	enum { N = 8000 };
+	double least, most;
+	gort_maxprocs(1);
+	uint64_t before = events("/sched/latencies:seconds");
+	total("/sched/latencies:seconds", &least, &most);
+	double had = most;
+	for (int i = 0; i < N; i++) {
+		gort_go(nothing);
+		if (i % 100 == 99)
+			gort_gosched();
+	}
+	gort_sleep(GORT_MILLISECOND);
+	uint64_t n = events("/sched/latencies:seconds") - before;
+	CHECK(n >= N / 8 - N / 80 && n <= N / 8 + N / 20);
+	// Sixteen that take half a millisecond each: the last waits for all others. Over eight rounds each of
+	// them is measured about once, and waits 3.75 ms on average.
+	for (int i = 0; i < 8; i++) {
+		for (int k = 0; k < 16; k++)
+			gort_go(half_a_millisecond);
+		while (gort_num_goroutine() > 1)
+			gort_gosched();
+	}
+	total("/sched/latencies:seconds", &least, &most);
+	CHECK(most - had >= 0.02);
+}
