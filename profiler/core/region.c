@@ -235,7 +235,7 @@ same(const struct rtp_bucket *b, uint64_t hash, enum rtp_kind kind, uint64_t aux
      const uintptr_t *pcs, int npc)
 {
 	return b->hash == hash && b->kind == kind && b->aux == aux && b->npc == npc &&
-	       memcmp(rtp_bucket_pcs(b), pcs, (size_t)npc * sizeof(*pcs)) == 0;
+	       (npc == 0 || memcmp(rtp_bucket_pcs(b), pcs, (size_t)npc * sizeof(*pcs)) == 0);
 }
 
 // In the chain from `from` down to, not including, `until`.
@@ -265,7 +265,8 @@ make(struct rtp_region *r, uint64_t hash, enum rtp_kind kind, uint64_t aux, cons
 	b->kind = (uint8_t)kind;
 	b->nval = (uint8_t)nval;
 	b->npc = (uint16_t)npc;
-	memcpy((void *)rtp_bucket_pcs(b), pcs, (size_t)npc * sizeof(*pcs));
+	if (npc) // a count without a stack comes without an array, too
+		memcpy((void *)rtp_bucket_pcs(b), pcs, (size_t)npc * sizeof(*pcs));
 	return b;
 }
 
