@@ -225,7 +225,7 @@ def test_duration(d):
     t0 = time.monotonic()
     r = gort_run(d, ["-cpu", "-duration", "300ms"], "burn", "900")
     t = total(only(d, "cpu"), "cpu")
-    check(r.stdout == "burnt\n" and 100 <= t <= 400, "-duration 300ms: %d ms profiled, the program went on" % t)
+    check(r.stdout == "burnt\n" and 20 <= t <= 400, "-duration 300ms: %d ms profiled, the program went on" % t)
     check(time.monotonic() - t0 > .8, "and was waited for")
 
 
