@@ -126,7 +126,7 @@ int rtp_kind_nval(enum rtp_kind kind);
 RT_INLINE void *
 rtp_at(struct rtp_region *r, uint64_t off)
 {
-	return off ? (char *)r + off : NULL;
+	return off ? (void *)((uintptr_t)r + off) : NULL; // off may be anything: looked at before it is used
 }
 
 RT_INLINE uint64_t
