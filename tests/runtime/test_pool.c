@@ -226,9 +226,8 @@ GORT_TEST(pool, items_belong_to_one_and_live)
 	gort_waitgroup_add(&wg, 8);
 	for (int i = 0; i < 8; i++)
 		gort_go(hammer, &wg, i);
+	for (int i = 0; i < 3; i++)
+		gort_gc(); // beside them, however few the allocations start by themselves
 	gort_waitgroup_wait(&wg);
 	CHECK_EQ(wrong, 0);
-	gort_mem_stats s;
-	gort_read_mem_stats(&s);
-	CHECK(s.num_gc > 3);
 }
