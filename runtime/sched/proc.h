@@ -235,7 +235,6 @@ extern struct schedt {
 	_Atomic int32_t runqsize;
 	// Atomic.
 	_Atomic int32_t nmspinning RT_HOT_LINE;
-	_Atomic uint32_t needspinning;
 	// A spinning M that found nothing makes the next wakeups for a mere runnext wait (proc.c).
 	_Atomic uint64_t wakeafter; // cputicks
 	_Atomic uint64_t futile;    // cputicks: how long

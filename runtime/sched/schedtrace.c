@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // GORT_DEBUG=schedtrace=X[,scheddetail=1]: a line every X ms from sysmon, in Go's present form. Counters
 // are read without stopping anything, so a line is a close guess, not a snapshot.
+//
+// Fields that stand for something this runtime has not are printed for readers of the format, and are
+// constant: needspinning (release_and_sleep always looks again, so nobody has to be asked to),
+// mallocing, throwing, preemptoff and locks (one depth word a thread says it all, and is not another
+// thread's to read).
 // Go: schedtrace in runtime/proc.go.
 #include "base/print.h"
 #include "debug/env.h"
@@ -83,9 +88,9 @@ static void
 print_summary(int64_t ms)
 {
 	struct line l = {.len = 0};
-	ADD(&l, "SCHED %ldms: gomaxprocs=%d idleprocs=%d threads=%d spinningthreads=%d needspinning=%u idlethreads=%d runqueue=%d",
+	ADD(&l, "SCHED %ldms: gomaxprocs=%d idleprocs=%d threads=%d spinningthreads=%d needspinning=0 idlethreads=%d runqueue=%d",
 	    ms, gomaxprocs, rt_load(&sched.npidle), rt_load(&sched.mcount),
-	    rt_load(&sched.nmspinning), rt_load(&sched.needspinning),
+	    rt_load(&sched.nmspinning),
 	    rt_load(&sched.nmidle), rt_load(&sched.runqsize));
 	if (rt_debug.scheddetail) {
 		ADD(&l, " gcwaiting=%s nmidlelocked=%d stopwait=%d sysmonwait=%s\n",
