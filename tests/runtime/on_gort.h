@@ -27,7 +27,7 @@ on_gort_app(int argc, char **argv)
 // With one P: returns when each goroutine that could run has. Once would not do: every 61st choice takes
 // who waits in the global queue, and that is who yielded, before those of the P.
 static inline void
-let_others_run(void)
+yield_to_others(void)
 {
 	for (int i = 0; i < 3; i++)
 		gort_gosched();

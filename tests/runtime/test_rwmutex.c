@@ -108,11 +108,11 @@ GORT_TEST(rwmutex, a_waiting_writer_comes_before_new_readers)
 	gort_maxprocs(1);
 	gort_rwmutex_rlock(&rw);
 	gort_go(write_once);
-	let_others_run();
+	yield_to_others();
 	CHECK(rw.reader_count < 0);
 	CHECK(!gort_rwmutex_try_rlock(&rw));
 	gort_go(read_once);
-	let_others_run();
+	yield_to_others();
 	CHECK_EQ(norder, 0);
 	gort_rwmutex_runlock(&rw);
 	while (norder < 2)
