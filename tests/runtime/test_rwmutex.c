@@ -127,7 +127,7 @@ GORT_TEST(rwmutex, readers_that_wait_come_before_the_next_writer)
 	gort_go(write_once);
 	gort_go(read_once);
 	gort_go(read_once);
-	for (int i = 0; i < 10; i++)
+	while (rw.w.state >> 5 != 1 || rw.reader_count != 2 - GORT_RWMUTEX_MAX_READERS_)
 		gort_gosched();
 	CHECK_EQ(norder, 0);
 	gort_rwmutex_unlock(&rw);
