@@ -82,7 +82,8 @@ static int
 app(int argc, char **argv)
 {
 	give_to_library();
-	printf("%ld of %d found again while in use, %d loads\n", use_all(), N, loads);
+	long same = use_all();
+	printf("%ld of %d found again while in use, %d loads\n", same, N, loads);
 	for (int i = 0; i < 100 && closed < N * 9 / 10; i++) {
 		gort_gc();
 		gort_sleep(GORT_MILLISECOND); // cleanups run on a goroutine of their own

@@ -48,12 +48,13 @@ call(const struct attached *a)
 		((void (*)(void *))a->fn)(a->ref);
 }
 
+// release: who sees that one has run sees that it was queued.
 static void
 count_run(const struct attached *a)
 {
-	RT_BUMP(a->sp.kind == SPECIAL_FINALIZER ? &rt_attached_counts.finalizers_run
-						: &rt_attached_counts.cleanups_run,
-		1);
+	_Atomic uint64_t *n = a->sp.kind == SPECIAL_FINALIZER ? &rt_attached_counts.finalizers_run
+							      : &rt_attached_counts.cleanups_run;
+	rt_store_release(n, rt_load(n) + 1);
 }
 
 // Runs the first of the queue; false: there is none, and rt_attached_lock is held.

@@ -2,6 +2,8 @@
 // gort_add_cleanup, gort_cleanup_stop.
 #include "collecting.h"
 
+#include <gort/metrics.h>
+
 TestSuite(cleanup, .timeout = 60);
 
 struct thing {
@@ -26,6 +28,14 @@ count(void *arg)
 	atomic_fetch_add(&ran, 1);
 }
 
+static uint64_t
+metric(const char *name)
+{
+	gort_metric m = {.name = name};
+	CHECK_EQ(gort_metrics_read(&m, 1), 1);
+	return m.value.u64;
+}
+
 static long *
 new_arg(void)
 {
@@ -48,8 +58,12 @@ make_with_three_each(void)
 GORT_TEST(cleanup, each_runs_once_when_its_object_is_gone)
 {
 	make_with_three_each();
+	CHECK_EQ(metric("/gc/cleanups/queued:cleanups"), 0);
 	collect();
 	CHECK(ran >= 3 * MOST && ran <= 3 * MANY);
+	CHECK_EQ(metric("/gc/cleanups/queued:cleanups"), ran);
+	CHECK_EQ(metric("/gc/cleanups/executed:cleanups"), ran);
+	CHECK_EQ(metric("/gc/finalizers/queued:finalizers"), 0);
 	CHECK_EQ(wrong, 0);
 	collect();
 	collect();
@@ -181,6 +195,8 @@ GORT_TEST(cleanup, after_the_finalizer_a_cycle_later)
 	make_with_finalizer();
 	collect();
 	CHECK(finalized >= MOST);
+	CHECK_EQ(metric("/gc/finalizers/queued:finalizers"), finalized);
+	CHECK_EQ(metric("/gc/finalizers/executed:finalizers"), finalized);
 	CHECK_EQ(ran, 0);
 	collect();
 	CHECK(ran >= MOST && ran <= MANY);

@@ -270,6 +270,12 @@ GORT_API void gort_keep_alive(const void *p);
 // Go: runtime.SetFinalizer.
 GORT_API void gort_set_finalizer(void *obj, void (*fn)(void *obj, void *arg), void *arg);
 
+// A cleanup that was added; zero for none.
+typedef struct gort_cleanup {
+	void *entry; // the runtime's
+	uint64_t id;
+} gort_cleanup;
+
 // Runs fn(arg) once the object that ptr points into is unreachable: some time after the collection that
 // finds it so, on the goroutine that runs finalizers (fn should be quick, or start a goroutine). Unlike a
 // finalizer it does not see the object, whose memory is free by then: objects in a ring have their
@@ -281,10 +287,6 @@ GORT_API void gort_set_finalizer(void *obj, void (*fn)(void *obj, void *arg), vo
 // Panics as Go does, "runtime.AddCleanup: ...": "ptr is nil", "ptr not in allocated block", "ptr is equal to
 // arg, cleanup will never run", "ptr is within arg, cleanup will never run" (both in one object).
 // Go: runtime.AddCleanup.
-typedef struct gort_cleanup {
-	void *entry; // the runtime's
-	uint64_t id;
-} gort_cleanup;
 GORT_API gort_cleanup gort_add_cleanup(const void *ptr, void (*fn)(void *arg), void *arg);
 
 // Takes a cleanup away. Without effect when it is queued to run, or has run; keep the object reachable up
