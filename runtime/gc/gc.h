@@ -17,7 +17,8 @@
 //
 // mgc.c: the cycle. roots.c: what t0 reads, and parked goroutines. mark.c: the marker. worker.c: who
 // marks, and for how long. pacer.c: when a cycle begins and what an allocation owes. sweep.c: afterwards.
-// limit.c: the memory limit. mfinal.c: finalizers. gctrace.c: the line. barrier.c: stores while marking runs; dirty.c: marking without.
+// limit.c: the memory limit. special.h: finalizers, cleanups, weak pointers, pins. gctrace.c: the line.
+// barrier.c: stores while marking runs; dirty.c: marking without them.
 #pragma once
 
 #include "base/base.h"
@@ -172,7 +173,7 @@ void rt_roots_each_range(void (*fn)(const char *what, uintptr_t lo, uintptr_t hi
 void rt_roots_t0(struct gcwork *w);
 // The number of the marking in progress, 0 when none is. Changes with the world stopped.
 extern _Atomic uint32_t rt_gc_epoch;
-// Scans a few parked goroutines or finalizers; false when none is left to hand out.
+// Scans a few parked goroutines or entries of special.c; false when none is left to hand out.
 bool rt_roots_scan_some(struct gcwork *w);
 bool rt_roots_left(void);
 // gp is about to run on this P while marking is on: its stack is scanned first.
@@ -192,17 +193,6 @@ int rt_leaks_mark(void);
 int rt_gc_find_leaked(void);
 // Those found by the last one that still wait. Any time.
 int rt_gc_num_leaked(void);
-
-// ---- mfinal.c ----
-
-// World stopped: all finalizers wait to be scanned.
-void rt_fin_t0(void);
-bool rt_fin_left(void);
-// Scans a few; false when none is left to hand out.
-bool rt_fin_scan_some(struct gcwork *w);
-// The sweeper's: finalizers whose objects are unreachable, and live on until these have run.
-void rt_fin_queue(struct special *list);
-bool rt_fin_idle(void); // nothing to run
 
 // ---- worker.c ----
 
