@@ -163,11 +163,6 @@ rt_pacer_mark_begin(void)
 
 // ---- at its end ----
 
-static double
-assist_utilization(double cpu_ns)
-{
-	return cpu_ns > 0 ? (double)rt_load(&rt_gc.cur.assist_ns) / cpu_ns : 0;
-}
 
 // Before consmark is learnt: what was expected is what the last cycles had told.
 static void
@@ -193,7 +188,7 @@ learn_consmark(void)
 	double work = (double)rt_load(&rt_gc.scan_work);
 	if (t->heap1 <= pacer.trigger || cpu_ns <= 0 || work <= 0)
 		return;
-	double used = UTILIZATION + assist_utilization(cpu_ns);
+	double used = (double)(rt_load(&t->dedicated_ns) + rt_load(&t->assist_ns)) / cpu_ns;
 	if (rt_unlikely(rt_debug.gcpacertrace > 0))
 		trace_done(used);
 	double idle = (double)rt_load(&t->idle_ns) / cpu_ns;
