@@ -106,7 +106,7 @@ spin(gort_mutex *m, int32_t *old, struct attempt *a)
 		return false;
 	if (!a->awoke && !(*old & WOKEN) && *old >> WAITER_SHIFT != 0 && cas(m, old, *old | WOKEN))
 		a->awoke = true;
-	rt_spin();
+	rt_spin(a->spins);
 	a->spins++;
 	*old = __atomic_load_n(&m->state, __ATOMIC_RELAXED);
 	return true;
@@ -176,14 +176,6 @@ lock_slow(gort_mutex *m)
 	}
 }
 
-// Not while it is held, and not past those to whom it is handed.
-bool
-gort_mutex_try_lock_slow_(gort_mutex *m)
-{
-	int32_t old = __atomic_load_n(&m->state, __ATOMIC_RELAXED);
-	return !(old & (LOCKED | STARVING)) && cas(m, &old, old | LOCKED);
-}
-
 void
 gort_mutex_lock_slow_(gort_mutex *m)
 {
@@ -241,6 +233,8 @@ atomically:;
 		calm_down(m, state);
 		return;
 	}
+	if ((state & (LOCKED | WOKEN | STARVING)) == WOKEN)
+		return; // unlock_slow would find somebody awake
 	rt_enter();
 	unlock_slow(m, state);
 	rt_leave();

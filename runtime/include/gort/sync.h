@@ -36,13 +36,12 @@ typedef struct gort_mutex {
 } gort_mutex;
 
 GORT_API void gort_mutex_lock_slow_(gort_mutex *m);
-GORT_API bool gort_mutex_try_lock_slow_(gort_mutex *m);
 
-// Sets locked in a word that is free but for the two bits that stay after contention.
+// Sets locked in a word that is not, unless the lock is to be handed to a waiter (starving).
 static inline bool
 gort_mutex_try_(gort_mutex *m)
 {
-	int32_t free = __atomic_load_n(&m->state, __ATOMIC_RELAXED) & (8 | 16);
+	int32_t free = __atomic_load_n(&m->state, __ATOMIC_RELAXED) & ~(1 | 4);
 	// Acquire: pairs with the release of whoever unlocked.
 	return __atomic_compare_exchange_n(&m->state, &free, free | 1, false, __ATOMIC_ACQUIRE,
 					   __ATOMIC_RELAXED);
@@ -61,7 +60,7 @@ gort_mutex_lock(gort_mutex *m)
 static inline bool
 gort_mutex_try_lock(gort_mutex *m)
 {
-	return gort_mutex_try_(m) || gort_mutex_try_lock_slow_(m);
+	return gort_mutex_try_(m);
 }
 
 // gort_mutex_unlock unlocks m. Fatal with "sync: unlock of unlocked mutex". Does not touch m once it is
