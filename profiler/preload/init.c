@@ -342,8 +342,10 @@ at_exit(void)
 	if (!r || r->pid != getpid())
 		return;
 	rtp_busy++; // for good: exit handlers are the end of what is profiled
-	if (cpu_on)
+	if (cpu_on) {
+		rtp_cpu_thread_last();
 		rtp_cpu_release();
+	}
 	stop_wall();
 	rtp_drain();
 	rtp_modules_refresh(r);

@@ -435,21 +435,27 @@ count_rest(struct rtp_region *r, struct rtp_thread *t)
 }
 
 void
-rtp_cpu_thread_exit(void)
+rtp_cpu_thread_last(void)
 {
 	struct rtp_region *r = rtp_main_peek();
 	struct rtp_thread *t = r && rt_load(&rate) ? rtp_thread_by_tid(r, (int)syscall(SYS_gettid)) : NULL;
-	if (t) {
-		sigset_t prof;
-		sigemptyset(&prof);
-		sigaddset(&prof, SIGPROF);
-		rtp_busy++;
-		// The ring has one writer: the handler must not come between. Nor later: what is pending has
-		// been counted here.
-		pthread_sigmask(SIG_BLOCK, &prof, NULL);
-		count_rest(r, t);
-		rtp_busy--;
-	}
+	sigset_t prof;
+	if (!t)
+		return;
+	sigemptyset(&prof);
+	sigaddset(&prof, SIGPROF);
+	rtp_busy++;
+	// The ring has one writer: the handler must not come between. Nor later: what is pending has
+	// been counted here.
+	pthread_sigmask(SIG_BLOCK, &prof, NULL);
+	count_rest(r, t);
+	rtp_busy--;
+}
+
+void
+rtp_cpu_thread_exit(void)
+{
+	rtp_cpu_thread_last();
 	rtp_thread_exit(); // the next drain takes the timer and the slot
 }
 

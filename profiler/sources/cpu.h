@@ -43,6 +43,8 @@ void rtp_drain(void);
 
 // A thread starts: gets its slot, and its timer if sampling is on. On that thread.
 void rtp_cpu_thread_start(void);
+// The calling thread is sampled no more from here on; what it did since its last sample is counted.
+void rtp_cpu_thread_last(void);
 // The calling thread ends.
 void rtp_cpu_thread_exit(void);
 

@@ -22,7 +22,8 @@
 enum state { RUNNING, STOP, STOPPED };
 
 struct rtp_wall {
-	struct rtp_region *r; // NULL: of threads, in the main region
+	struct rtp_region *r;
+	bool threads; // of another kind: r is the main region, and stays
 	struct rtp_base base;
 	_Atomic uint32_t state;
 	int64_t start_wall, start_mono;
@@ -78,6 +79,8 @@ start_threads(struct rtp_wall **out)
 	look_from_now_on(r);
 	w->start_wall = rtp_walltime();
 	w->start_mono = rtp_monotime();
+	w->r = r;
+	w->threads = true;
 	if (!rtp_base_take(&w->base, r, RTP_WALL)) {
 		free(w);
 		return -ENOMEM;
@@ -93,8 +96,8 @@ finish_threads(struct rtp_wall *w, int fd)
 		rtp_waits_stop();
 	struct rtp_profile_args a = { .kind = RTP_WALL, .name = "wall", .base = &w->base, .time_ns = w->start_wall,
 				      .duration_ns = rtp_monotime() - w->start_mono };
-	rtp_modules_refresh(rtp_main());
-	int err = rtp_emit(rtp_main(), &a, 0, fd);
+	rtp_modules_refresh(w->r);
+	int err = rtp_emit(w->r, &a, 0, fd);
 	rtp_base_free(&w->base);
 	free(w);
 	return err;
@@ -127,7 +130,7 @@ rtp_wall_start(struct rtp_wall **out)
 int
 rtp_wall_finish(struct rtp_wall *w, int fd)
 {
-	if (!w->r)
+	if (w->threads)
 		return finish_threads(w, fd);
 	rt_store_release(&w->state, STOP);
 	while (rt_load_acquire(&w->state) != STOPPED)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import common
@@ -95,7 +96,7 @@ def test_http(d):
     m = re.search(r"http://(\S+)/debug/pprof/", p.stderr.readline())
     f = os.path.join(d, "w.pb.gz")
     time.sleep(.5)
-    subprocess.run(["curl", "-sf", "-o", f, "http://%s/debug/pprof/wall?seconds=1" % m[1]], timeout=60)
+    urllib.request.urlretrieve("http://%s/debug/pprof/wall?seconds=1" % m[1], f)
     got = by_label(f, "thread")
     p.terminate()
     p.communicate(timeout=30)

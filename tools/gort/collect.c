@@ -225,8 +225,9 @@ write_kind(struct collection *c, struct proc *p, enum rtp_kind kind)
 		report(p, kind, path);
 }
 
-bool
-collect_empty(const struct rtp_region *r)
+// Nothing was recorded.
+static bool
+is_empty(const struct rtp_region *r)
 {
 	for (int k = 0; k < RTP_KINDS; k++)
 		if (rt_load(&r->nbuckets[k]))
@@ -254,7 +255,7 @@ write_files(struct collection *c, struct proc *p)
 	if (p->seen_end && !rt_load_acquire(&r->end_mono))
 		fold_rings(r);
 	p->cpu_ns = (int64_t)total(r, RTP_CPU, RTP_CPU_NS);
-	if (collect_empty(r))
+	if (is_empty(r))
 		return;
 	for (int k = 0; k < RTP_KINDS; k++)
 		if (kind_names[k] && (r->kinds >> k & 1))

@@ -367,23 +367,36 @@ poll_timeout(const struct run *r)
 	return left <= 0 ? 0 : left > 1 ? 1000 : (int)(left * 1000) + 1;
 }
 
-// The pages are about the program itself, as what it is since it last called exec; as long as that has
-// nothing to show (a shell), about the first other process, rather one that has.
+static int64_t
+cpu_of(int pid)
+{
+	struct timespec ts;
+	clockid_t id;
+	if (clock_getcpuclockid(pid, &id) != 0 || clock_gettime(id, &ts) != 0)
+		return 0;
+	return ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+// The pages are about the program itself, as what it is since it last called exec; where another process does ten
+// times its work (it is a shell, or the master of workers), about the first such one till it ends.
 static void
 show_main_process(struct run *r)
 {
-	struct rtp_region *own = NULL, *other = NULL;
+	struct rtp_region *own = NULL, *other = NULL, *busy = NULL, *now = rtp_main_peek();
+	int64_t least = 10 * (cpu_of(r->child) + 1000000);
 	for (int i = 0; i < r->c.n; i++) {
 		const struct proc *p = &r->c.proc[i];
 		if (!p->r || p->seen_end)
 			continue;
 		if (p->pid == r->child)
 			own = p->r;
-		else if (!other || (collect_empty(other) && !collect_empty(p->r)))
+		else if (p->r == now || (!busy && cpu_of(p->pid) >= least))
+			busy = p->r;
+		else if (!other)
 			other = p->r;
 	}
-	struct rtp_region *best = own && (!other || !collect_empty(own)) ? own : other;
-	if (best && best != rtp_main_peek())
+	struct rtp_region *best = busy ? busy : own ? own : other;
+	if (best && best != now)
 		rtp_main_use(best);
 }
 
