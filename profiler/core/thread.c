@@ -83,6 +83,7 @@ new_slot(int tid, uintptr_t lo, uintptr_t hi)
 		t->timer = -1;
 		rt_store(&t->labels, 0);
 		t->named_at = 0;
+		rt_store(&t->wait_bucket, 0);
 		t->last = UINT32_MAX;
 		rt_store(&t->ask_sp, 0);
 		rt_store(&t->stack_hi, hi);
