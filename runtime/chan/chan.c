@@ -82,15 +82,6 @@ rt_chan_lock_slow(struct hchan *c)
 	rt_store(&c->contended, rt_load(&c->seq));
 }
 
-RT_COLD void
-rt_block_event(int64_t t0, int64_t releasetime, int skip)
-{
-	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
-	if (h && h->block_event && releasetime > t0)
-		h->block_event(releasetime - t0, skip);
-	RT_KEEP_FRAME();
-}
-
 gort_chan *
 gort_make_chan_(const gort_type *elem, ptrdiff_t n)
 {
@@ -147,7 +138,7 @@ parkwait(struct hchan *c, struct waitq *q, const void *send, void *recv, enum wa
 		rt_timer_chan_unblock(c);
 	gp->waitobj = NULL;
 	if (rt_unlikely(t0 != 0))
-		rt_block_event(t0, sg->releasetime, 3); // hides parkwait, send_wait/recv_wait
+		rt_block_event(t0, sg->releasetime, 2); // hides parkwait, send_wait/recv_wait
 	return sg;
 }
 

@@ -385,9 +385,5 @@ rt_chan_wake(struct sudog *sg, bool success)
 	rt_ready(gp);
 }
 
-// Tells the profiler how long the current goroutine waited; t0: cputicks when it began. skip: frames to
-// hide, this one included.
-void rt_block_event(int64_t t0, int64_t releasetime, int skip);
-
 _Noreturn void rt_chan_panic_closed(void);
 _Noreturn void rt_chan_panic_size(const struct hchan *c, size_t size);

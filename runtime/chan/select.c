@@ -349,7 +349,7 @@ select_wait(const struct selection *s, const uint16_t *order)
 
 	struct sudog *won = gp->param;
 	if (t0 != 0)
-		rt_block_event(t0, won->releasetime, 3); // hides select_locked, select_few/many
+		rt_block_event(t0, won->releasetime, 2); // hides select_locked, select_few/many
 	dequeue_losers(s, gp, won);
 	return finish_case(s, gp, won);
 }
