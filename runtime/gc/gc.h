@@ -18,7 +18,7 @@
 // mgc.c: the cycle. roots.c: what t0 reads, and parked goroutines. mark.c: the marker. worker.c: who
 // marks, and for how long. pacer.c: when a cycle begins and what an allocation owes. sweep.c: afterwards.
 // limit.c: the memory limit. special.h: finalizers, cleanups, weak pointers, pins. gctrace.c: the line.
-// barrier.c: stores while marking runs.
+// barrier.c: stores while marking runs; dirty.c: marking without them.
 #pragma once
 
 #include "base/base.h"
@@ -141,6 +141,8 @@ void rt_mark_root_range(struct gcwork *w, uintptr_t lo, uintptr_t hi);
 // Inside rt_mark_some or with the world stopped: what p points into is grey; what obj's words point to.
 void rt_mark_pointer(struct gcwork *w, uintptr_t p);
 void rt_mark_fields(struct gcwork *w, const struct mspan *s, uintptr_t obj);
+// World stopped, caches flushed: the words of all marked objects that reach into [lo, hi).
+void rt_mark_written(struct gcwork *w, uintptr_t lo, uintptr_t hi);
 // How a caller wants rt_mark_some to end, besides "nothing left" and "the world is to stop".
 struct mark_limit {
 	int64_t work;     // heap bytes scanned; INT64_MAX none
@@ -204,6 +206,17 @@ bool rt_gc_wants(struct p *pp, bool idle);
 void rt_gc_work(struct p *pp, bool idle);
 // Marks until nothing is left. World stopped.
 void rt_mark_all_stopped(void);
+
+// ---- dirty.c: GORT_BARRIER=dirty ----
+
+void rt_dirty_init(void);
+bool rt_dirty_on(void);      // no barriers
+bool rt_dirty_stopped(void); // ... and no help of the kernel's: mark with the world stopped
+// World running, before the stop of t0.
+void rt_dirty_arm(void);
+// World stopped, to be followed by rt_mark_all_stopped: everything that may have changed since t0 is
+// looked at again. Nothing to do in the default mode, and when marking has been stopped throughout.
+void rt_dirty_rescan(struct gcwork *w);
 
 // ---- checkmark.c ----
 // World stopped, marking complete, caches flushed: ends the program if an object was lost.

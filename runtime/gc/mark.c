@@ -347,6 +347,51 @@ rt_mark_fields(struct gcwork *w, const struct mspan *s, uintptr_t obj)
 		scan_words(w, obj, obj + s->elemsize);
 }
 
+// The part of a marked large object that lies in [lo, hi), whole elements.
+static void
+rescan_large(struct gcwork *w, const struct mspan *s, uintptr_t lo, uintptr_t hi)
+{
+	if (!(rt_load(&s->mark[0]) & 1))
+		return;
+	const gort_type *t = s->type;
+	if (!t) {
+		scan_words(w, lo, hi);
+		return;
+	}
+	lo = s->base + (lo - s->base) / t->size * t->size;
+	hi = s->base + (hi - s->base + t->size - 1) / t->size * t->size;
+	scan_typed(w, lo, rt_min(hi, s->limit), t);
+}
+
+static void
+rescan_small(struct gcwork *w, const struct mspan *s, uintptr_t lo, uintptr_t hi)
+{
+	uint32_t i = rt_span_index(s, lo);
+	for (; i < s->nelems && s->base + i * s->elemsize < hi; i++)
+		if (rt_span_allocated(s, i) && rt_load(&s->mark[i / 64]) >> (i % 64) & 1)
+			rt_mark_fields(w, s, s->base + i * s->elemsize);
+}
+
+void
+rt_mark_written(struct gcwork *w, uintptr_t lo, uintptr_t hi)
+{
+	while (lo < hi) {
+		const struct mspan *s = rt_spanof(lo);
+		uintptr_t next = rt_round_down(lo, RT_PAGE_SIZE) + RT_PAGE_SIZE;
+		if (s) {
+			next = s->base + ((uintptr_t)s->npages << RT_PAGE_SHIFT);
+			uintptr_t end = rt_min(hi, s->limit);
+			if (s->info->noscan)
+				;
+			else if (s->divmul)
+				rescan_small(w, s, lo, end);
+			else
+				rescan_large(w, s, lo, end);
+		}
+		lo = next;
+	}
+}
+
 // Claims the span's grey objects; their indices go to w->grey.
 static uint32_t
 take_grey(struct gcwork *w, struct pageinfo *pi)

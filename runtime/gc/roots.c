@@ -406,7 +406,6 @@ rt_roots_t0(struct gcwork *w)
 		mark_running(w, rt_main_g);
 	for (int32_t i = 0; i < nallp; i++)
 		mark_p(w, allp[i]);
-	rt_pool_cleanup();
 	rt_pool_for_each_range(mark_pool_range, w);
 	rt_store(&cursor, rt_load_acquire(&allgs));
 	rt_attached_t0();

@@ -53,13 +53,21 @@ class SchedTraces(check.TestCase):
         self.assertTrue(any(re.match(r'  G1: status=4\(sleep\)', line) for line in lines))
 
     def dump(self, **env):
-        p = subprocess.Popen([self.program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                             env=dict(os.environ, GORT_MAXPROCS='2', **env))
+        """What a SIGQUIT prints. It is sent when the program's own trace says that goroutine 1 sleeps and
+        that others loop, so that it is goroutine 1's last sleep."""
+        p = subprocess.Popen([self.program, 'wait'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                             env=dict(os.environ, GORT_MAXPROCS='2', GORT_DEBUG='schedtrace=20,scheddetail=1', **env))
         self.assertEqual(p.stdout.readline(), 'ready\n')
+        looping = asleep = False
+        while not asleep:
+            line = p.stderr.readline()
+            self.assertTrue(line, 'ended before goroutine 1 slept')
+            looping = looping or bool(re.match(r'  G(?!1:)\d+: status=2', line))
+            asleep = looping and line.startswith('  G1: status=4(sleep)')
         p.send_signal(signal.SIGQUIT)
         out, err = p.communicate(timeout=20)
         self.assertEqual(p.returncode, 2, err)
-        return err
+        return err[err.index('SIGQUIT'):]
 
     def test_sigquit_dumps_every_goroutine(self):
         err = self.dump()
