@@ -31,7 +31,7 @@ enum gcphase { GCoff, GCmark, GCmarktermination };
 
 // Time stamps of one cycle (rt_nanotime) and what it measured; for gctrace and statistics.
 struct gc_times {
-	int64_t start;     // before the stop is asked for
+	int64_t start;     // the stop is asked for
 	int64_t mark;      // marking begins
 	int64_t term;      // marking has found everything
 	int64_t end;       // the world is about to run

@@ -260,8 +260,7 @@ gcStart0(void *arg)
 		rt_dirty_arm();
 	for (;;) {
 		rt_roots_prepare();
-		reset_cycle(st->forced, rt_nanotime());
-		rt_stop_world("GC sweep termination");
+		reset_cycle(st->forced, rt_stop_world("GC sweep termination"));
 		if (rt_roots_current())
 			break;
 		rt_start_world(); // libraries came or went in between
@@ -299,8 +298,7 @@ rt_gc_finish(void)
 	if (!rt_gc_marking() || !rt_mark_complete() ||
 	    !atomic_compare_exchange_strong(&finishing, &no, true))
 		return false;
-	int64_t term = rt_nanotime();
-	rt_stop_world("GC mark termination");
+	int64_t term = rt_stop_world("GC mark termination");
 	bool done = rt_gc_marking(); // another may have stopped the world first
 	if (done && rt_dirty_on()) {
 		mark_the_rest();

@@ -3,7 +3,7 @@
 //
 //   dedicated   keeps a P until marking ends: GOMAXPROCS / 4 of them, rounded
 //   fractional  where that rounding is off by more than 30 % (1 to 3 and 6 Ps): each P marks for the part
-//               of its time that makes 25 % of all
+//               of its time that makes 25 % of all, unless idle Ps do as much already
 //   idle        a P that has no goroutine to run, up to 100 us at a time, until it has one
 //   assist      an allocating goroutine, in proportion to its bytes (pacer.c), less what workers have
 //               done in advance (bg_credit)
@@ -23,7 +23,7 @@
 
 #define UTILIZATION 0.25
 #define IDLE_SLICE_NS 100000
-#define FRACTIONAL_SLICE_NS 2000000
+#define FRACTIONAL_SLICE_NS 250000
 #define DEDICATED_SLICE_NS 10000000 // then timers and requests are looked at
 #define MIN_ASSIST ((int64_t)64 << 10) // scan work done in advance, so that few allocations assist
 
@@ -48,11 +48,13 @@ rt_workers_start(void)
 
 // ---- workers ----
 
+// A whole slice behind what is its part. A mutator that runs beside idle Ps goes on running.
 static bool
 fractional_due(const struct p *pp)
 {
 	double passed = (double)(rt_nanotime() - rt_gc.cur.mark);
-	return (double)pp->gcfractional < rt_gc.fractional_goal * passed;
+	double idle = (double)rt_load(&rt_gc.cur.idle_ns) / gomaxprocs;
+	return (double)pp->gcfractional + idle + FRACTIONAL_SLICE_NS < rt_gc.fractional_goal * passed;
 }
 
 bool

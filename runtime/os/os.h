@@ -17,6 +17,12 @@ int64_t rt_walltime(void);
 int64_t rt_thread_cputime(void);
 int64_t rt_process_cputime(void);
 
+// The same of thread tid of this process: one that is running sees it grow between two calls. -1: no such
+// thread.
+int64_t rt_os_cputime_of(int tid);
+// Whether thread tid runs or waits for a CPU, other than sleeps; false where /proc does not say.
+bool rt_os_is_runnable(int tid);
+
 // CPUs in this process's affinity mask, at least 1.
 int rt_os_ncpu(void);
 // CPUs that this process's cgroup grants it, 0: no limit. Go: internal/cgroup.

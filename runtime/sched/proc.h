@@ -158,9 +158,7 @@ struct m {
 	uint64_t randstate;
 	int64_t id;
 	_Atomic pid_t tid;
-#if RT_TSAN
-	struct rt_tls *tls;
-#endif
+	struct rt_tls *tls;  // the thread's; NULL: a foreign one, whose memory may go away
 	pthread_t thread;
 	bool spinning;       // looks for work without any; counted in sched.nmspinning
 	_Atomic(struct g *) lockedg;
@@ -327,8 +325,8 @@ rt_gstatus(const struct g *gp)
 // runtime lock, and until rt_start_world the caller may read and write what belongs to others.
 // Neither libc's malloc nor stdio may be called in between. Caller: on g0 (rt_systemstack) or on a
 // goroutine at depth 1. reason is for logs; those of the collector begin with "GC ", and their pauses
-// are counted apart.
-void rt_stop_world(const char *reason);
+// are counted apart. Returns the rt_nanotime at which it began to stop anybody.
+int64_t rt_stop_world(const char *reason);
 void rt_start_world(void);
 bool rt_world_stopped(void);
 

@@ -85,6 +85,8 @@ bool rt_detach(struct m *mp);
 void rt_siginit(void);
 void rt_msiginit(struct m *mp);
 void rt_signal_m(struct m *mp);
+// The M's thread honours requests at its next way out of the runtime, if it sees this. No system call.
+void rt_hint_m(struct m *mp);
 
 // ---- sysmon.c ----
 void rt_sysmon_start(void);

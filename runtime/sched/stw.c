@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Stopping the world.
 //
-// The stopper sets gcwaiting and each P's slow word, claims idle Ps and those in system calls, and waits
-// for the rest. An M that runs meets the stop at its next scheduling point, where it waits in place
+// The stopper first lets the kernel run everybody: an M that waits for a CPU cannot stop either, and as
+// long as it waits nobody else need. Then it sets gcwaiting and each P's slow word, claims idle Ps and
+// those in system calls, and waits for the rest. An M that runs meets the stop at its next scheduling
+// point or, hinted at by its depth word, on its next way out of the runtime, and waits in place
 // (rt_stop_here); one that does not within POLL_NS is sent SIGURG. At depth 0 the handler waits in
 // place too, with its registers in the signal frame; at depth > 0 it only notes the request, which
 // rt_leave honours.
@@ -26,6 +28,8 @@
 #include "sched/stack.h"
 
 #define POLL_NS 20000
+#define CPU_PATIENCE_NS 10000000
+#define CPU_RETRY_NS 50000
 #define SIGNAL_EVERY_NS 1000000
 #define FIRST_PATIENCE_NS 10000000
 #define MAX_PATIENCE_NS 1000000000
@@ -270,6 +274,30 @@ claim_quiet_ps(void)
 	}
 }
 
+static void
+hint(struct p *pp)
+{
+	struct m *mp = pp->m;
+	if (mp && rt_load(&pp->status) == Prunning)
+		rt_hint_m(mp);
+}
+
+// Everybody who is to stop meets the stop soon; hints may get lost, so they are given again.
+static bool
+poll(int64_t start)
+{
+	for (;;) {
+		for_each_p(hint);
+		for (int i = 0; i < 20; i++) {
+			if (rt_load_acquire(&sched.stopnote.key) != 0)
+				return true;
+			rt_cpu_relax();
+		}
+		if (rt_nanotime() - start >= POLL_NS)
+			return false;
+	}
+}
+
 // True when the world is stopped; patience in ns.
 static bool
 try_stop(struct m *mp, int64_t patience)
@@ -288,10 +316,7 @@ try_stop(struct m *mp, int64_t patience)
 	bool done = sched.stopwait == 0;
 	rt_unlock(&sched.lock);
 	int64_t start = rt_nanotime(), now = start;
-	for (; !done && now - start < POLL_NS; now = rt_nanotime()) {
-		rt_cpu_relax();
-		done = rt_load_acquire(&sched.stopnote.key) != 0;
-	}
+	done = done || poll(start);
 	for (; !done && now - start < patience; now = rt_nanotime()) {
 		signal_stragglers();
 		done = rt_note_sleep_for(&sched.stopnote, SIGNAL_EVERY_NS);
@@ -322,7 +347,41 @@ release_world(void)
 	rt_futex_wake(&sched.stopgen, UINT32_MAX >> 1);
 }
 
-void
+// ---- before ----
+
+// Its CPU time stands still although it does not sleep.
+static bool
+waits_for_cpu(const struct m *mp)
+{
+	int tid = rt_load(&mp->tid);
+	int64_t t = rt_os_cputime_of(tid);
+	return t >= 0 && rt_os_cputime_of(tid) == t && rt_os_is_runnable(tid);
+}
+
+static bool
+all_on_cpu(const struct m *self)
+{
+	for (int32_t i = 0; i < nallp; i++) {
+		const struct m *mp = allp[i]->m; // an M is never freed
+		if (mp && mp != self && rt_load(&allp[i]->status) == Prunning && waits_for_cpu(mp))
+			return false;
+	}
+	return true;
+}
+
+// Where there are more Ps than CPUs some always wait.
+static void
+wait_for_cpus(const struct m *self)
+{
+	if (gomaxprocs > rt_os_ncpu())
+		return;
+	struct rt_note never = {0};
+	int64_t start = rt_nanotime();
+	while (!all_on_cpu(self) && rt_nanotime() - start < CPU_PATIENCE_NS)
+		rt_note_sleep_for(&never, CPU_RETRY_NS);
+}
+
+int64_t
 rt_stop_world(const char *reason)
 {
 	struct m *mp = rt_getm();
@@ -335,6 +394,7 @@ rt_stop_world(const char *reason)
 		else
 			rt_os_yield();
 	}
+	wait_for_cpus(mp);
 	int64_t patience = FIRST_PATIENCE_NS, start = rt_nanotime();
 	stop_began = start;
 	stop_for_gc = strncmp(reason, "GC ", 3) == 0;
@@ -350,6 +410,7 @@ rt_stop_world(const char *reason)
 		patience = rt_min(patience * 2, (int64_t)MAX_PATIENCE_NS);
 	}
 	rt_timehist_add(&rt_pauses.stopping[stop_for_gc], rt_nanotime() - start);
+	return start;
 }
 
 void

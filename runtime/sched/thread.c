@@ -55,9 +55,7 @@ rt_minit(struct m *mp)
 	rt_tls.g = mp->g0;
 	rt_tls.m = mp;
 	rt_tls.depth = 1;
-#if RT_TSAN
 	mp->tls = &rt_tls;
-#endif
 	mp->tid = rt_os_gettid();
 	mp->thread = pthread_self();
 	rt_thread_stack_bounds(&mp->g0->stack);

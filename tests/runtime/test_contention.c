@@ -35,14 +35,16 @@ note(struct event *e, int64_t ticks, int skip, uintptr_t *fp)
 }
 
 static void
-on_block(int64_t ticks, int skip)
+on_block(int64_t ticks, int64_t rate, int skip, uintptr_t stack_hi, const void *labels)
 {
+	(void)rate, (void)stack_hi, (void)labels;
 	note(&blocks[nblocks++ % 16], ticks, skip, __builtin_frame_address(0));
 }
 
 static void
-on_mutex(int64_t ticks, int skip)
+on_mutex(int64_t ticks, int64_t fraction, int skip, uintptr_t stack_hi)
 {
+	(void)fraction, (void)stack_hi;
 	note(&mutexes[nmutexes++ % 16], ticks, skip, __builtin_frame_address(0));
 }
 

@@ -165,16 +165,18 @@ static int64_t block_ticks, mutex_ticks;
 static int block_events, mutex_events;
 
 static void
-on_block(int64_t ticks, int skip)
+on_block(int64_t ticks, int64_t rate, int skip, uintptr_t stack_hi, const void *labels)
 {
+	(void)rate, (void)stack_hi, (void)labels;
 	(void)skip;
 	block_ticks += ticks;
 	block_events++;
 }
 
 static void
-on_mutex(int64_t ticks, int skip)
+on_mutex(int64_t ticks, int64_t fraction, int skip, uintptr_t stack_hi)
 {
+	(void)fraction, (void)stack_hi;
 	(void)skip;
 	mutex_ticks += ticks;
 	mutex_events++;
