@@ -50,13 +50,13 @@ static _Atomic uint64_t nchecked, nmade, nsignals, nverified, nwalks;
 
 // ---- objects ----
 
-static uint64_t
+STRESS_RACY static uint64_t
 sum_of(const struct node *n)
 {
 	return (n->id * 0x9e3779b97f4a7c15u ^ n->kind * 77 ^ n->nkids * 12345 ^ n->nbytes) + 1;
 }
 
-static void
+STRESS_RACY static void
 check(const struct node *n)
 {
 	STRESS_CHECK(n->sum == sum_of(n), "object %p of id %llx, kind %u was freed or overwritten",
@@ -81,7 +81,7 @@ allocate(enum kind kind, uint32_t nkids, uint64_t nbytes)
 	}
 }
 
-static struct node *
+STRESS_RACY static struct node *
 make(struct rng *r)
 {
 	uint32_t pick = rng_below(r, 1000);
@@ -120,7 +120,7 @@ target(const struct node *edge)
 	return (struct node *)((uintptr_t)edge & ~(uintptr_t)15);
 }
 
-static struct node *
+STRESS_RACY static struct node *
 kid(const struct node *n, uint32_t i)
 {
 	return target(__atomic_load_n(&n->kid[i], __ATOMIC_RELAXED));
@@ -339,7 +339,7 @@ static gort_chan *buffered, *unbuffered;
 static gort_map *map;
 static gort_mutex maplock;
 
-static void
+STRESS_RACY static void
 stroll(struct rng *r, struct node *n, int depth)
 {
 	for (; n && depth > 0; depth--) {
@@ -397,7 +397,7 @@ use_map(struct rng *r, struct node *n)
 	stroll(r, was, 10);
 }
 
-static __attribute__((noinline)) void
+STRESS_RACY static void
 share(struct rng *r)
 {
 	struct node *n = rng_below(r, 2) ? make(r) : any_shared(r);
@@ -440,7 +440,7 @@ share(struct rng *r)
 // ---- goroutines ----
 
 // Deep frames with a pointer each: what a stop finds on the way.
-static __attribute__((noinline)) uint64_t
+STRESS_RACY static uint64_t
 deep(struct rng *r, struct node *n, int depth)
 {
 	struct node *volatile mine = n;

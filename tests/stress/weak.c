@@ -37,7 +37,7 @@ cleanup(void *arg)
 	atomic_fetch_add(&cleaned, 1);
 }
 
-static struct box *
+STRESS_RACY static struct box *
 make(struct rng *r)
 {
 	struct box *b = gort_new(struct box);
@@ -49,7 +49,7 @@ make(struct rng *r)
 	return b;
 }
 
-static void
+STRESS_RACY static void
 check(const struct box *b, int depth)
 {
 	if (!b)
