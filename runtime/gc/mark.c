@@ -295,8 +295,13 @@ struct visit {
 	uint64_t divmul;
 };
 
-// Word loads race with the mutator's stores by design; each is one aligned load.
+// Word loads race with the mutator's stores by design; each is one aligned load. Under sanitizers it is a
+// call, or it would be theirs to check wherever it is inlined.
+#if RT_ASAN || RT_TSAN
+NO_SANITIZE static RT_NOINLINE uintptr_t
+#else
 RT_INLINE uintptr_t
+#endif
 load_word(uintptr_t at)
 {
 	return *(const volatile uintptr_t *)at;

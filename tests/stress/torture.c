@@ -39,8 +39,8 @@ struct node {
 	uint64_t sum;
 	struct node *kid[];
 };
-struct typed {
-	struct node n;
+struct typed { // a node with room
+	uint64_t n[sizeof(struct node) / sizeof(uint64_t)];
 	struct node *kid[4];
 };
 GORT_TYPE(struct typed, kid)
@@ -73,7 +73,7 @@ allocate(enum kind kind, uint32_t nkids, uint64_t nbytes)
 	size_t size = sizeof(struct node) + nkids * sizeof(struct node *);
 	switch (kind) {
 	case TYPED:
-		return &gort_new(struct typed)->n;
+		return (struct node *)gort_new(struct typed);
 	case LEAF:
 		return gort_new_bytes(sizeof(struct node) + nbytes);
 	default:
