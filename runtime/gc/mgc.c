@@ -24,6 +24,7 @@
 #include "mem/scavenge.h"
 #include "os/os.h"
 #include "sched/proc.h"
+#include "sched/sched.h"
 #include "sync/pool.h"
 
 struct gc_state rt_gc;
@@ -210,6 +211,8 @@ static void
 after_termination(const struct ended *e)
 {
 	rt_sweep_wake();
+	if (rt_unlikely(rt_limit_set()))
+		rt_store(&rt_sys_stats.stacks_os, rt_thread_stacks_bytes());
 	if (rt_debug.gctrace > 0)
 		rt_gctrace_print(&e->t);
 	if (e->waiters)

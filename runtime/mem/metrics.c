@@ -13,6 +13,7 @@
 #include "mem/mheap.h"
 #include "os/os.h"
 #include "sched/proc.h"
+#include "sched/sched.h"
 #include "sched/schedstat.h"
 
 // Reads words that their owners write without atomics.
@@ -134,9 +135,9 @@ fill_own(struct picture *s)
 	s->own.mspan_free = minus(rt_load(&rt_sys_stats.mspan), s->own.mspan_inuse);
 	s->own.metadata = rt_load(&rt_sys_stats.gc) + (rt_load(&rt_heap.grown) >> RT_PAGE_SHIFT) *
 							      (sizeof(struct pageinfo) + RT_BITS_STRIDE);
-	s->own.os_stacks = rt_load(&rt_sys_stats.stacks_os);
-	s->own.other = rt_load(&rt_sys_stats.other);
-	s->own.buckets = rt_load(&rt_sys_stats.buckhash);
+	s->own.os_stacks = rt_thread_stacks_bytes();
+	s->own.other = rt_other_bytes();
+	s->own.buckets = rt_profile_bytes();
 }
 
 static void

@@ -124,8 +124,11 @@ extern struct mheap {
 
 // Where the runtime's own memory went. Sums are gort_mem_stats' *Sys fields.
 extern struct rt_sys_stats {
-	_Atomic uint64_t mspan, mcache, gc, buckhash, other, stacks_os;
+	_Atomic uint64_t mspan, mcache, gc, other;
+	_Atomic uint64_t stacks_os; // as of the end of the last cycle under a memory limit
 } rt_sys_stats;
+uint64_t rt_profile_bytes(void); // of the profiler's tables
+uint64_t rt_other_bytes(void);   // everything else of the runtime's own
 
 void rt_mheap_init(void);
 

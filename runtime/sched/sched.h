@@ -52,6 +52,9 @@ void rt_minit(struct m *mp); // on the new thread: from here on it is an M, insi
 void rt_stopm(struct m *mp);
 void rt_bind_g0(struct m *mp);
 void rt_thread_stack_bounds(struct stack *st);
+// Memory behind the stacks of the threads that the runtime has made, and behind signal stacks. A few system
+// calls a thread; any thread, any time.
+uint64_t rt_thread_stacks_bytes(void);
 
 // ---- syscall.c ----
 // A goroutine whose M has no P gets one, waiting in the global queue if it must. At depth 1.
