@@ -137,7 +137,7 @@ target(const struct node *edge)
 STRESS_RACY static struct node *
 kid(const struct node *n, uint32_t i)
 {
-	return target(__atomic_load_n(&n->kid[i], __ATOMIC_RELAXED));
+	return target(STRESS_PEEK(n->kid[i]));
 }
 
 // ---- private graphs ----
@@ -364,10 +364,10 @@ stroll(struct rng *r, struct node *n, int depth)
 	}
 }
 
-static struct node *
+STRESS_RACY static struct node *
 any_shared(struct rng *r)
 {
-	return target(__atomic_load_n(&shared[rng_below(r, SHARED)], __ATOMIC_RELAXED));
+	return target(STRESS_PEEK(shared[rng_below(r, SHARED)]));
 }
 
 static void
@@ -432,7 +432,7 @@ share(struct rng *r)
 		gort_after_func((int64_t)rng_below(r, 1000000), on_timer, n);
 		break;
 	case 4: {
-		gort_weak *w = __atomic_load_n(&handles[rng_below(r, SHARED)], __ATOMIC_RELAXED);
+		gort_weak *w = STRESS_PEEK(handles[rng_below(r, SHARED)]);
 		struct node *alive = gort_weak_value(w);
 		stroll(r, alive, 10);
 		gort_set(&shared[rng_below(r, SHARED)], edge(r, alive));
