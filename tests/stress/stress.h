@@ -60,6 +60,7 @@ rng_below(struct rng *r, uint32_t n)
 // enough for the collector's tests, which run on machines where such stores are ordered; a race by the
 // letter.
 #define STRESS_RACY __attribute__((no_sanitize("thread"), noinline))
+#define STRESS_PEEK(x) (*(volatile __typeof__(x) *)&(x))
 
 #define STRESS_CHECK(cond, ...)                                                                    \
 	do {                                                                                       \

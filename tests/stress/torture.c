@@ -137,7 +137,7 @@ target(const struct node *edge)
 STRESS_RACY static struct node *
 kid(const struct node *n, uint32_t i)
 {
-	return target(__atomic_load_n(&n->kid[i], __ATOMIC_RELAXED));
+	return target(STRESS_PEEK(n->kid[i]));
 }
 
 // ---- private graphs ----
@@ -364,10 +364,10 @@ stroll(struct rng *r, struct node *n, int depth)
 	}
 }
 
-static struct node *
+STRESS_RACY static struct node *
 any_shared(struct rng *r)
 {
-	return target(__atomic_load_n(&shared[rng_below(r, SHARED)], __ATOMIC_RELAXED));
+	return target(STRESS_PEEK(shared[rng_below(r, SHARED)]));
 }
 
 static void
@@ -432,7 +432,7 @@ share(struct rng *r)
 		gort_after_func((int64_t)rng_below(r, 1000000), on_timer, n);
 		break;
 	case 4: {
-		gort_weak *w = __atomic_load_n(&handles[rng_below(r, SHARED)], __ATOMIC_RELAXED);
+		gort_weak *w = STRESS_PEEK(handles[rng_below(r, SHARED)]);
 		struct node *alive = gort_weak_value(w);
 		stroll(r, alive, 10);
 		gort_set(&shared[rng_below(r, SHARED)], edge(r, alive));
@@ -558,7 +558,8 @@ app(int argc, char **argv)
 	       (unsigned long long)nsignals, (unsigned long long)(s.heap_alloc >> 10),
 	       (unsigned long long)(s.heap_sys >> 10));
 	STRESS_CHECK(s.num_gc > 3 && nchecked > 10000 && nsignals > 10, "nothing much happened");
-	STRESS_CHECK(s.heap_sys < 1ull << 30, "memory is not bounded");
+	// Generous: on a busy machine much is allocated before a stop comes about.
+	STRESS_CHECK(s.heap_sys < 4ull << 30, "memory is not bounded");
 	return 0;
 }
 

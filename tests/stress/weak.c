@@ -58,13 +58,13 @@ check(const struct box *b, int depth)
 	STRESS_CHECK(atomic_load(b->gone) == 0, "object %llx was cleaned up",
 		     (unsigned long long)b->id);
 	for (int k = 0; k < 2 && depth > 0; k++)
-		check(__atomic_load_n(&b->kid[k], __ATOMIC_RELAXED), depth - 1);
+		check(STRESS_PEEK(b->kid[k]), depth - 1);
 }
 
-static gort_weak *
+STRESS_RACY static gort_weak *
 any_weak(struct rng *r)
 {
-	return __atomic_load_n(&table->weak[rng_below(r, SLOTS)], __ATOMIC_RELAXED);
+	return STRESS_PEEK(table->weak[rng_below(r, SLOTS)]);
 }
 
 static void

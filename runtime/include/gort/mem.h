@@ -346,7 +346,7 @@ typedef struct gort_mem_stats {
 	uint64_t heap_released; // of heap_idle: pages that hold no memory
 	uint64_t heap_objects;  // = mallocs - frees
 
-	uint64_t stack_inuse, stack_sys; // goroutine stacks; plus the threads' own
+	uint64_t stack_inuse, stack_sys; // pages that goroutine stacks use; plus those of the threads' own
 	uint64_t mspan_inuse, mspan_sys;
 	uint64_t mcache_inuse, mcache_sys;
 	uint64_t buck_hash_sys; // profile tables
