@@ -35,24 +35,6 @@ rt_chan_panic_size(const struct hchan *c, size_t size)
 	rt_panic("channel element has %u bytes, not %zu", (unsigned)c->elemsize, size);
 }
 
-// The holder runs (then some pauses are enough), or the system has taken its CPU away (then yielding,
-// later sleeping, gives it back). A nap is short: nobody will end it.
-void
-rt_chan_lock_soon(struct hchan *c)
-{
-	enum { SPINS = 100, YIELDS = 20, NAP_NS = 20000 };
-	for (int i = 0;; i++) {
-		if (rt_load(&c->lock.key) == 0 && rt_trylock(&c->lock))
-			return;
-		if (i < SPINS)
-			rt_cpu_relax();
-		else if (i < SPINS + YIELDS)
-			rt_os_yield();
-		else
-			rt_futex_wait(&c->lock.key, 1, NAP_NS);
-	}
-}
-
 // Leaves the channel to the others for some microseconds, but not to nobody: an operation takes some
 // 15 ns, so a round in which none happened says that they have gone.
 static void
@@ -78,7 +60,7 @@ rt_chan_lock_slow(struct hchan *c)
 	enum { JUST_BEFORE = 4 }; // operations
 	if (rt_load(&c->seq) - rt_load(&c->contended) < JUST_BEFORE)
 		stand_aside(c);
-	rt_chan_lock_soon(c);
+	rt_spin_lock_slow(&c->lock);
 	rt_store(&c->contended, rt_load(&c->seq));
 }
 
@@ -133,7 +115,7 @@ parkwait(struct hchan *c, struct waitq *q, const void *send, void *recv, enum wa
 	rt_waitq_enqueue(q, sg);
 	if (rt_unlikely(c->timer))
 		rt_timer_chan_block(c);
-	rt_park(&c->lock, why);
+	rt_park_spin(&c->lock, why);
 	if (rt_unlikely(c->timer))
 		rt_timer_chan_unblock(c);
 	gp->waitobj = NULL;

@@ -161,6 +161,8 @@ rt_wakep(void)
 void
 rt_wakep_after_put(bool in_ring)
 {
+	if (gomaxprocs == 1) // ours: no other is idle
+		return;
 	if (in_ring)
 		atomic_thread_fence(memory_order_seq_cst); // the ring's tail is published by release only
 	if (atomic_load(&sched.npidle) == 0 || atomic_load(&sched.nmspinning) != 0)
@@ -559,6 +561,9 @@ rt_switch_finish(void)
 		if (fin.lock)
 			rt_unlock(fin.lock);
 		break;
+	case FIN_SPIN_UNLOCK:
+		rt_spin_unlock(fin.spin);
+		break;
 	case FIN_RUNQ:
 		rt_runqput(mp->p, fin.g, false);
 		if (gomaxprocs > 1) // an idle P need not wait until the next one here yields in turn
@@ -622,14 +627,26 @@ rt_switch_away(struct m *mp, struct g *gp, struct finish fin)
 	rt_stack_check_canary(gp);
 }
 
-void
-rt_park(struct rt_mutex *lock, enum wait_reason reason)
+RT_INLINE void
+park(enum wait_reason reason, struct finish fin)
 {
 	struct m *mp = rt_getm();
 	struct g *gp = mp->curg;
 	gp->waitreason = (uint8_t)reason;
 	rt_casgstatus(gp, Grunning, Gwaiting);
-	rt_switch_away(mp, gp, (struct finish){.op = FIN_UNLOCK, .lock = lock});
+	rt_switch_away(mp, gp, fin);
+}
+
+void
+rt_park(struct rt_mutex *lock, enum wait_reason reason)
+{
+	park(reason, (struct finish){.op = FIN_UNLOCK, .lock = lock});
+}
+
+void
+rt_park_spin(struct rt_spinlock *lock, enum wait_reason reason)
+{
+	park(reason, (struct finish){.op = FIN_SPIN_UNLOCK, .spin = lock});
 }
 
 void
@@ -678,6 +695,17 @@ rt_gosched(void)
 	struct g *gp = mp->curg;
 	rt_casgstatus(gp, Grunning, Grunnable);
 	rt_switch_away(mp, gp, (struct finish){.op = FIN_RUNQ, .g = gp});
+}
+
+void
+rt_yield_to_new(void)
+{
+	struct m *mp = rt_getm();
+	struct g *gp = mp->curg;
+	if (gp->lockedm) // would change threads twice
+		return;
+	rt_casgstatus(gp, Grunning, Grunnable);
+	rt_switch_away(mp, gp, (struct finish){.op = FIN_GLOBRUNQ, .g = gp});
 }
 
 void

@@ -127,6 +127,12 @@ rt_runqget(struct p *pp, bool *inherit)
 		if (h == rt_load(&pp->runqtail))
 			return NULL;
 		struct g *gp = rt_load(&pp->runq[h % RUNQ_LEN]);
+		// Those behind it may not have run for long. (Any g that ever stood there is still mapped.)
+		__builtin_prefetch(rt_load(&pp->runq[(h + 2) % RUNQ_LEN]), 1);
+		if (gomaxprocs == 1) { // no thieves
+			rt_store(&pp->runqhead, h + 1);
+			return gp;
+		}
 		if (atomic_compare_exchange_weak_explicit(&pp->runqhead, &h, h + 1,
 							  memory_order_acq_rel,
 							  memory_order_acquire))

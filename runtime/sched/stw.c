@@ -27,9 +27,10 @@
 #include "sched/schedstat.h"
 #include "sched/stack.h"
 
-#define POLL_NS 20000
 #define CPU_PATIENCE_NS 10000000
 #define CPU_RETRY_NS 50000
+#define POLL_NS 10000
+#define ANSWER_NS 50000 // a signal takes some 15 us, and to wake up from a sleep costs as much again
 #define SIGNAL_EVERY_NS 1000000
 #define FIRST_PATIENCE_NS 10000000
 #define MAX_PATIENCE_NS 1000000000
@@ -274,6 +275,16 @@ claim_quiet_ps(void)
 	}
 }
 
+// Yields, since one that is to stop may want this very CPU: a thread in a raw sleep that a signal woke.
+static bool
+watch_stopnote(int64_t ns)
+{
+	for (int64_t start = rt_nanotime(); rt_nanotime() - start < ns; rt_os_yield())
+		if (rt_load_acquire(&sched.stopnote.key) != 0)
+			return true;
+	return false;
+}
+
 static void
 hint(struct p *pp)
 {
@@ -315,11 +326,12 @@ try_stop(struct m *mp, int64_t patience)
 	claim_quiet_ps();
 	bool done = sched.stopwait == 0;
 	rt_unlock(&sched.lock);
-	int64_t start = rt_nanotime(), now = start;
+	int64_t start = rt_nanotime();
 	done = done || poll(start);
-	for (; !done && now - start < patience; now = rt_nanotime()) {
+	while (!done && rt_nanotime() - start < patience) {
 		signal_stragglers();
-		done = rt_note_sleep_for(&sched.stopnote, SIGNAL_EVERY_NS);
+		done = watch_stopnote(ANSWER_NS) ||
+		       rt_note_sleep_for(&sched.stopnote, SIGNAL_EVERY_NS);
 	}
 	return done;
 }
