@@ -4,7 +4,9 @@
 
 build_packages='gcc libc6-dev meson ninja-build pkgconf python3 libunwind-dev libprotobuf-c-dev
 	protobuf-c-compiler zlib1g-dev libdw-dev libelf-dev libmicrohttpd-dev'
-test_packages='clang libclang-rt-14-dev libcriterion-dev binutils procps spin chromium'
+# The second line: programs that are run under gort run (tests/native/test_programs.py).
+test_packages='clang libclang-rt-14-dev libcriterion-dev binutils procps spin chromium
+	xz-utils sqlite3 redis-server redis-tools nginx-light wrk postgresql'
 
 say() {
 	printf '\n== %s\n' "$*" >&2

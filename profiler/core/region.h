@@ -19,7 +19,7 @@ enum rtp_kind {
 	RTP_MUTEX,
 	RTP_GOROUTINE,
 	RTP_THREADCREATE,
-	RTP_WALL,   // in regions of their own (sources/wall.c)
+	RTP_WALL,   // goroutines: in regions of their own (sources/wall.c); threads: here
 	RTP_GOROUTINELEAK,
 	RTP_CUSTOM, // in regions of their own (sources/custom.c)
 	RTP_KINDS
@@ -38,7 +38,15 @@ enum { RTP_ALLOCS, RTP_ALLOC_BYTES, RTP_FREES, RTP_FREE_BYTES, RTP_HEAP_NCOL };
 #define RTP_CPU_FRAMES 64
 
 // Pseudo addresses in a stack: too small to be code.
-enum rtp_marker { RTP_PC_TRUNCATED = 1, RTP_PC_LOST = 2, RTP_PC_MARKERS };
+enum rtp_marker { RTP_PC_TRUNCATED = 1, RTP_PC_LOST = 2, RTP_PC_RUNNING = 3, RTP_PC_MARKERS };
+
+// What one thread counted of a lock bucket, by plain stores: only the thread that has the slot `owner`
+// writes. Cells only grow; they and the bucket's own counters add up (rtp_count).
+struct rtp_cell {
+	uint64_t next;
+	uint64_t owner; // offset of its struct rtp_thread
+	_Atomic uint64_t v[RTP_LOCK_NVAL];
+};
 
 struct rtp_bucket {
 	uint64_t next;    // offset of the next one in this hash chain
@@ -48,6 +56,7 @@ struct rtp_bucket {
 	uint32_t ordinal; // 0.. within the kind: index into a session's base
 	uint8_t kind, nval;
 	uint16_t npc;
+	_Atomic uint64_t cells; // offset of the newest cell; lock buckets only
 	_Atomic uint64_t v[]; // nval counters, then npc pcs, leaf first
 };
 
@@ -94,6 +103,7 @@ struct rtp_region {
 	int64_t start_wall, start_mono;
 	_Atomic int64_t end_mono;  // exit handlers ran; 0: it runs, or was killed
 	_Atomic int32_t want_hz;   // gort run asks for CPU samples at this rate
+	_Atomic int32_t want_wall; // ... that threads' waits are looked at
 	_Atomic uint32_t evicted;  // the program took SIGPROF for itself
 	_Atomic uint64_t goroutines; // of a dump: list of struct rtp_goroutine (core/goroutine.h)
 	_Atomic uint64_t labels_bytes, labels_lost; // core/labels.c
@@ -122,6 +132,13 @@ struct rtp_bucket *rtp_bucket(struct rtp_region *r, enum rtp_kind kind, uint64_t
 			      const uintptr_t *pcs, int npc);
 
 int rtp_kind_nval(enum rtp_kind kind);
+
+// The cell of a lock bucket that belongs to the thread with the slot at this offset, made if it is new; NULL
+// when there is no room. For that thread alone.
+struct rtp_cell *rtp_cell(struct rtp_region *r, struct rtp_bucket *b, uint64_t owner);
+
+// A counter of a bucket, its cells included.
+uint64_t rtp_count(struct rtp_region *r, const struct rtp_bucket *b, int i);
 
 RT_INLINE void *
 rtp_at(struct rtp_region *r, uint64_t off)

@@ -32,6 +32,9 @@ struct rtp_thread {
 	uint32_t last; // ring index of its latest record, UINT32_MAX none; the handler's
 	_Atomic uint64_t labels; // label set of a native thread
 	int64_t named_at;        // when labels was read from the thread's name; under the drain lock
+	// What it was found doing last, as long as its CPU clock stands still: sources/waits.c, under its lock.
+	_Atomic uint64_t wait_bucket; // offset; 0 none
+	int64_t wait_cpu;             // ns
 	uint64_t seen; // offset of stacks met before (sources/capture.c); the thread's own
 	_Atomic uint32_t tail;   // words written; the handler's
 	char pad[64];            // the two ends of the ring on lines of their own
@@ -39,10 +42,23 @@ struct rtp_thread {
 	_Atomic uint64_t ring; // offset of RTP_RING_WORDS words; 0 until the first timer
 };
 
-// The main region, made at the first need; NULL when the system has no room for it.
-struct rtp_region *rtp_main(void);
-// The same without making it. Async-signal-safe.
-struct rtp_region *rtp_main_peek(void);
+// The main region; async-signal-safe. NULL: nobody needed it yet.
+extern _Atomic(struct rtp_region *) rtp_main_region;
+
+RT_INLINE struct rtp_region *
+rtp_main_peek(void)
+{
+	return rt_load_acquire(&rtp_main_region);
+}
+
+// The same, made at the first need; NULL when the system has no room for it.
+struct rtp_region *rtp_main_make(void);
+RT_INLINE struct rtp_region *
+rtp_main(void)
+{
+	struct rtp_region *r = rtp_main_peek();
+	return rt_likely(r != NULL) ? r : rtp_main_make();
+}
 
 // Moves what a thread's ring holds into buckets. label: of its samples, 0: they have their own. One at a
 // time for each thread: under the drain lock, or for a process that is dead.
@@ -61,6 +77,13 @@ extern _Thread_local int rtp_busy __attribute__((tls_model("initial-exec")));
 
 // The slot of the calling thread, made if it has none. Not in handlers. NULL when there is no room.
 struct rtp_thread *rtp_thread_self(void);
+extern _Thread_local struct rtp_thread *rtp_self __attribute__((tls_model("initial-exec")));
+// NULL if it has none yet.
+RT_INLINE struct rtp_thread *
+rtp_thread_self_peek(void)
+{
+	return rtp_self;
+}
 // The calling thread ends.
 void rtp_thread_exit(void);
 // A slot for another thread of this process, found by its id; its stack bounds follow on demand.

@@ -13,7 +13,7 @@
 #include "core/thread.h"
 
 struct preload_options {
-	bool cpu, heap, block, mutex, threadcreate;
+	bool cpu, heap, block, mutex, threadcreate, wall;
 	int hz;               // CPU samples a second of CPU time
 	int64_t mem_rate;     // mean bytes between heap samples
 	int64_t block_rate;   // ns

@@ -295,8 +295,13 @@ struct visit {
 	uint64_t divmul;
 };
 
-// Word loads race with the mutator's stores by design; each is one aligned load.
+// Word loads race with the mutator's stores by design; each is one aligned load. Under sanitizers it is a
+// call, or it would be theirs to check wherever it is inlined.
+#if RT_ASAN || RT_TSAN
+NO_SANITIZE static RT_NOINLINE uintptr_t
+#else
 RT_INLINE uintptr_t
+#endif
 load_word(uintptr_t at)
 {
 	return *(const volatile uintptr_t *)at;
@@ -382,6 +387,47 @@ rt_mark_fields(struct gcwork *w, const struct mspan *s, uintptr_t obj)
 	if (!s->info->noscan)
 		scan_range(w, obj, obj + s->elemsize,
 			   s->divmul ? rt_spanclasses[s->spanclass].type : s->type);
+}
+
+// The part of a marked large object that lies in [lo, hi), whole elements.
+static void
+rescan_large(struct gcwork *w, const struct mspan *s, uintptr_t lo, uintptr_t hi)
+{
+	if (!(rt_load(&s->mark[0]) & 1))
+		return;
+	size_t step = s->type ? s->type->size : sizeof(uintptr_t);
+	lo = s->base + (lo - s->base) / step * step;
+	hi = s->base + (hi - s->base + step - 1) / step * step;
+	scan_range(w, lo, rt_min(hi, s->limit), s->type);
+}
+
+static void
+rescan_small(struct gcwork *w, const struct mspan *s, uintptr_t lo, uintptr_t hi)
+{
+	uint32_t i = rt_span_index(s, lo);
+	for (; i < s->nelems && s->base + i * s->elemsize < hi; i++)
+		if (rt_span_allocated(s, i) && rt_load(&s->mark[i / 64]) >> (i % 64) & 1)
+			rt_mark_fields(w, s, s->base + i * s->elemsize);
+}
+
+void
+rt_mark_written(struct gcwork *w, uintptr_t lo, uintptr_t hi)
+{
+	while (lo < hi) {
+		const struct mspan *s = rt_spanof(lo);
+		uintptr_t next = rt_round_down(lo, RT_PAGE_SIZE) + RT_PAGE_SIZE;
+		if (s) {
+			next = s->base + ((uintptr_t)s->npages << RT_PAGE_SHIFT);
+			uintptr_t end = rt_min(hi, s->limit);
+			if (s->info->noscan)
+				;
+			else if (s->divmul)
+				rescan_small(w, s, lo, end);
+			else
+				rescan_large(w, s, lo, end);
+		}
+		lo = next;
+	}
 }
 
 // The span's grey objects; which words have any.

@@ -38,7 +38,6 @@ rt_mallocinit(void)
 {
 	rt_sizeclass_init();
 	rt_mheap_init();
-	rt_gcinit();
 }
 
 bool

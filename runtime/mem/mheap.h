@@ -19,9 +19,9 @@
 //   in an mcentral set     whoever takes it out under the central's lock
 //   large (spanclass 0, 1) immutable until swept
 //   free                   its struct is on the fixalloc list, its pages in the page allocator
-// sweepgen (heap.sweepgen is h, grows by 2 a cycle): h-2 needs sweeping, h swept.
+// sweepgen (heap.sweepgen is h, grows by 2 a cycle): h-2 needs sweeping, h-1 is being swept, h swept.
 //
-// Lock order: mcentral.lock < mheap.lock. mspan.speciallock < mheap.lock.
+// Lock order: mcentral.lock < mheap.lock. rt_attached_lock < mspan.speciallock < mheap.lock.
 // Go: runtime/mheap.go. Differences: the line table; alloc bits in a table, not swapped with marks.
 #pragma once
 
@@ -54,7 +54,7 @@ struct pageinfo {
 };
 static_assert(sizeof(struct pageinfo) == 64, "one cache line");
 
-enum special_kind { SPECIAL_PROFILE, SPECIAL_FINALIZER, SPECIAL_WEAK };
+enum special_kind { SPECIAL_PROFILE, SPECIAL_FINALIZER, SPECIAL_CLEANUP, SPECIAL_WEAK, SPECIAL_PIN };
 
 // Something the sweeper must do when an object dies. On its span's list, ascending by slot.
 struct special {
@@ -62,7 +62,7 @@ struct special {
 	uint32_t index; // of the slot
 	uint8_t kind;   // enum special_kind
 	void *token;    // SPECIAL_PROFILE: what the profiler's hook returned
-	// SPECIAL_FINALIZER: a struct finalizer begins with this (gc/mfinal.c)
+	// else: a struct attached begins with this (gc/special.h)
 };
 
 struct mspan {

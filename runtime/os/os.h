@@ -48,6 +48,14 @@ void rt_os_free(void *p, size_t n);
 void rt_os_release(void *p, size_t n);
 void rt_os_hugepage(void *p, size_t n, bool on);
 
+// Watching for writes (writewatch.c). init: [p, p + n), one range in a process's life; false where the
+// kernel cannot. arm: from now on no page of [lo, hi) counts as written until it is. written: calls fn for
+// the written pages of [lo, hi). Both false when the kernel fails, having done part of it.
+bool rt_os_watch_init(void *p, size_t n);
+bool rt_os_watch_arm(uintptr_t lo, uintptr_t hi);
+bool rt_os_watch_written(uintptr_t lo, uintptr_t hi, void (*fn)(uintptr_t lo, uintptr_t hi, void *arg),
+			 void *arg);
+
 // Persistent memory for the runtime's own structures: zeroed, 16-byte aligned (or align), never
 // freed, never from libc's malloc. Throws when the machine has none. Safe with the world stopped.
 void *rt_persistent_alloc(size_t n, size_t align, _Atomic uint64_t *stat);

@@ -71,11 +71,8 @@ new_waiter(uint32_t ticket)
 RT_INLINE void
 free_waiter(struct sudog *s)
 {
-	if (s->releasetime > 0) {
-		const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
-		if (h && h->block_event && s->releasetime > s->acquiretime)
-			h->block_event(s->releasetime - s->acquiretime, 1);
-	}
+	if (s->releasetime > 0)
+		rt_block_event(s->acquiretime, s->releasetime, 1);
 	s->next = NULL;
 	s->ticket = 0;
 	s->acquiretime = s->releasetime = 0;

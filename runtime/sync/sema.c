@@ -184,11 +184,8 @@ new_waiter(uint32_t *addr, unsigned profile, int64_t *t0)
 RT_INLINE void
 free_waiter(struct sudog *s, int64_t t0)
 {
-	if (s->releasetime > 0) {
-		const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
-		if (h && h->block_event && s->releasetime > t0)
-			h->block_event(s->releasetime - t0, 2);
-	}
+	if (s->releasetime > 0)
+		rt_block_event(t0, s->releasetime, 2);
 	s->elem = NULL;
 	s->acquiretime = s->releasetime = 0;
 	rt_release_sudog(s);
@@ -242,9 +239,7 @@ mutex_event(const struct sudog *s, uint32_t behind, int64_t tail, int skip)
 	int64_t ticks = head_wait;
 	if (behind != 0)
 		ticks += (head_wait + (tail ? now - tail : 0)) / 2 * behind;
-	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
-	if (h && h->mutex_event && ticks > 0)
-		h->mutex_event(ticks, skip + 2); // this, rt_semrelease
+	rt_mutex_event(ticks, skip + 2); // this, rt_semrelease
 	RT_KEEP_FRAME();
 }
 

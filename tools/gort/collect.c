@@ -24,7 +24,7 @@
 
 static const char *const kind_names[RTP_KINDS] = {
 	[RTP_CPU] = "cpu",     [RTP_HEAP] = "heap",	  [RTP_BLOCK] = "block",
-	[RTP_MUTEX] = "mutex", [RTP_THREADCREATE] = "threadcreate",
+	[RTP_MUTEX] = "mutex", [RTP_THREADCREATE] = "threadcreate", [RTP_WALL] = "wall",
 };
 
 int64_t
@@ -159,7 +159,7 @@ total(struct rtp_region *r, enum rtp_kind kind, int col)
 	rtp_for_buckets(b, r, kind) {
 		int64_t n, bytes;
 		if (kind != RTP_HEAP) {
-			sum += (double)rt_load(&b->v[col]);
+			sum += (double)rtp_count(r, b, col);
 			continue;
 		}
 		rtp_heap_read(r, b, v);
@@ -184,6 +184,9 @@ report(const struct proc *p, enum rtp_kind kind, const char *path)
 	case RTP_HEAP:
 		snprintf(what, sizeof(what), "%.1f MB in use", total(r, kind, 0) / 1048576);
 		break;
+	case RTP_WALL:
+		snprintf(what, sizeof(what), "%.2f s of all threads", total(r, kind, RTP_CPU_NS) / 1e9);
+		break;
 	case RTP_BLOCK:
 	case RTP_MUTEX:
 		snprintf(what, sizeof(what), "%.2f s waited", total(r, kind, RTP_LOCK_TICKS) / 1e9);
@@ -203,7 +206,7 @@ write_kind(struct collection *c, struct proc *p, enum rtp_kind kind)
 	if (!end)
 		end = p->seen_end ? p->seen_end : rtp_monotime();
 	struct rtp_profile_args a = { .kind = kind, .name = kind_names[kind], .time_ns = rtp_walltime() };
-	if (kind == RTP_CPU) {
+	if (kind == RTP_CPU || kind == RTP_WALL) {
 		a.time_ns = r->start_wall;
 		a.duration_ns = end > r->start_mono ? end - r->start_mono : 0;
 		a.hz = r->hz;
@@ -222,8 +225,9 @@ write_kind(struct collection *c, struct proc *p, enum rtp_kind kind)
 		report(p, kind, path);
 }
 
-bool
-collect_empty(const struct rtp_region *r)
+// Nothing was recorded.
+static bool
+is_empty(const struct rtp_region *r)
 {
 	for (int k = 0; k < RTP_KINDS; k++)
 		if (rt_load(&r->nbuckets[k]))
@@ -251,7 +255,7 @@ write_files(struct collection *c, struct proc *p)
 	if (p->seen_end && !rt_load_acquire(&r->end_mono))
 		fold_rings(r);
 	p->cpu_ns = (int64_t)total(r, RTP_CPU, RTP_CPU_NS);
-	if (collect_empty(r))
+	if (is_empty(r))
 		return;
 	for (int k = 0; k < RTP_KINDS; k++)
 		if (kind_names[k] && (r->kinds >> k & 1))

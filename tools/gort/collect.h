@@ -34,7 +34,4 @@ int collect_running(const struct collection *c);
 void collect_write_all(struct collection *c);
 void collect_free(struct collection *c);
 
-// Nothing was recorded.
-bool collect_empty(const struct rtp_region *r);
-
 int64_t collect_now(void);
