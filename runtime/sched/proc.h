@@ -38,9 +38,9 @@
 struct mcache;
 struct hchan;
 
-// Numbers as in Go's tracebacks and schedtrace (5 is unused there too).
+// Numbers as in Go's tracebacks and schedtrace (5 is unused there too). Psafe: its M is in rt_safely.
 enum gstatus { Gidle, Grunnable, Grunning, Gsyscall, Gwaiting, Gdead = 6, Gpreempted = 9 };
-enum pstatus { Pidle, Prunning, Psyscall, Pgcstop, Pdead };
+enum pstatus { Pidle, Prunning, Psyscall, Pgcstop, Pdead, Psafe };
 
 // Why a goroutine waits; the text stands in tracebacks and goroutine profiles (rt_wait_reason_text).
 enum wait_reason {
@@ -336,6 +336,10 @@ rt_gstatus(const struct g *gp)
 int64_t rt_stop_world(const char *reason);
 void rt_start_world(void);
 bool rt_world_stopped(void);
+// Calls fn(arg) on a goroutine's stack, with its P; the world does not wait for fn, which may take long (a
+// page fault of a huge page, the clearing of megabytes) and touches nothing that others see. What the
+// caller holds across it must be fit for a stop, as at an allocation. Elsewhere a plain call.
+void rt_safely(void (*fn)(void *), void *arg);
 
 // Calls fn for every goroutine that is not dead. World stopped, or accept one that changes under you.
 void rt_for_each_g(void (*fn)(struct g *gp, void *arg), void *arg);
