@@ -295,8 +295,13 @@ struct visit {
 	uint64_t divmul;
 };
 
-// Word loads race with the mutator's stores by design; each is one aligned load.
+// Word loads race with the mutator's stores by design; each is one aligned load. Under sanitizers it is a
+// call, or it would be theirs to check wherever it is inlined.
+#if RT_ASAN || RT_TSAN
+NO_SANITIZE static RT_NOINLINE uintptr_t
+#else
 RT_INLINE uintptr_t
+#endif
 load_word(uintptr_t at)
 {
 	return *(const volatile uintptr_t *)at;
@@ -467,7 +472,7 @@ scan_grey(struct gcwork *w, struct visit v, uint32_t k, size_t size, const gort_
 
 // Until nothing in the span is grey, as far as this visit knows. From above: what an object points to is
 // mostly older and lies below.
-static void
+NO_SANITIZE static void
 scan_closure(struct gcwork *w, struct visit v, size_t size, const gort_type *t, uint32_t pending)
 {
 	while (pending) {
@@ -502,7 +507,7 @@ any_grey(const _Atomic uint64_t *mark, const _Atomic uint64_t *scan, uint32_t nw
 	return grey != 0;
 }
 
-static void
+NO_SANITIZE static void
 scan_span(struct gcwork *w, uint32_t page)
 {
 	struct pageinfo *pi = &w->info[page];

@@ -50,10 +50,8 @@ struct node {
 	uint64_t sum;
 	struct node *kid[];
 };
-struct typed { // begins as a struct node does
-	uint64_t id;
-	uint32_t kind, nkids;
-	uint64_t nbytes, sum;
+struct typed { // a node with room
+	uint64_t n[sizeof(struct node) / sizeof(uint64_t)];
 	struct node *kid[4];
 };
 GORT_TYPE(struct typed, kid)
