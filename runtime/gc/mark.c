@@ -472,7 +472,7 @@ scan_grey(struct gcwork *w, struct visit v, uint32_t k, size_t size, const gort_
 
 // Until nothing in the span is grey, as far as this visit knows. From above: what an object points to is
 // mostly older and lies below.
-static void
+NO_SANITIZE static void
 scan_closure(struct gcwork *w, struct visit v, size_t size, const gort_type *t, uint32_t pending)
 {
 	while (pending) {
@@ -507,7 +507,7 @@ any_grey(const _Atomic uint64_t *mark, const _Atomic uint64_t *scan, uint32_t nw
 	return grey != 0;
 }
 
-static void
+NO_SANITIZE static void
 scan_span(struct gcwork *w, uint32_t page)
 {
 	struct pageinfo *pi = &w->info[page];

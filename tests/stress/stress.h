@@ -56,12 +56,6 @@ rng_below(struct rng *r, uint32_t n)
 	return (uint32_t)(((r->s * 0x2545f4914f6cdd1du >> 32) * n) >> 32);
 }
 
-// For functions that read what another goroutine has made and published by a plain store of its pointer:
-// enough for the collector's tests, which run on machines where such stores are ordered; a race by the
-// letter.
-#define STRESS_RACY __attribute__((no_sanitize("thread"), noinline))
-#define STRESS_PEEK(x) (*(volatile __typeof__(x) *)&(x))
-
 #define STRESS_CHECK(cond, ...)                                                                    \
 	do {                                                                                       \
 		if (!(cond)) {                                                                     \

@@ -24,17 +24,6 @@
 
 #include "stress.h"
 
-#if defined(__SANITIZE_THREAD__)
-#define TORTURE_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define TORTURE_TSAN 1
-#endif
-#endif
-#ifndef TORTURE_TSAN
-#define TORTURE_TSAN 0
-#endif
-
 #define WORKERS 8
 #define NODES 1500 // of a private graph
 #define ROOTS 16
@@ -50,10 +39,8 @@ struct node {
 	uint64_t sum;
 	struct node *kid[];
 };
-struct typed { // begins as a struct node does
-	uint64_t id;
-	uint32_t kind, nkids;
-	uint64_t nbytes, sum;
+struct typed { // a node with room
+	uint64_t n[sizeof(struct node) / sizeof(uint64_t)];
 	struct node *kid[4];
 };
 GORT_TYPE(struct typed, kid)
@@ -64,13 +51,13 @@ static _Atomic uint64_t nchecked, nmade, nsignals, nverified, nwalks;
 
 // ---- objects ----
 
-STRESS_RACY static uint64_t
+static uint64_t
 sum_of(const struct node *n)
 {
 	return (n->id * 0x9e3779b97f4a7c15u ^ n->kind * 77 ^ n->nkids * 12345 ^ n->nbytes) + 1;
 }
 
-STRESS_RACY static void
+static void
 check(const struct node *n)
 {
 	STRESS_CHECK(n->sum == sum_of(n), "object %p of id %llx, kind %u was freed or overwritten",
@@ -95,7 +82,7 @@ allocate(enum kind kind, uint32_t nkids, uint64_t nbytes)
 	}
 }
 
-STRESS_RACY static struct node *
+static struct node *
 make(struct rng *r)
 {
 	uint32_t pick = rng_below(r, 1000);
@@ -134,10 +121,10 @@ target(const struct node *edge)
 	return (struct node *)((uintptr_t)edge & ~(uintptr_t)15);
 }
 
-STRESS_RACY static struct node *
+static struct node *
 kid(const struct node *n, uint32_t i)
 {
-	return target(STRESS_PEEK(n->kid[i]));
+	return target(__atomic_load_n(&n->kid[i], __ATOMIC_RELAXED));
 }
 
 // ---- private graphs ----
@@ -353,7 +340,7 @@ static gort_chan *buffered, *unbuffered;
 static gort_map *map;
 static gort_mutex maplock;
 
-STRESS_RACY static void
+static void
 stroll(struct rng *r, struct node *n, int depth)
 {
 	for (; n && depth > 0; depth--) {
@@ -364,10 +351,10 @@ stroll(struct rng *r, struct node *n, int depth)
 	}
 }
 
-STRESS_RACY static struct node *
+static struct node *
 any_shared(struct rng *r)
 {
-	return target(STRESS_PEEK(shared[rng_below(r, SHARED)]));
+	return target(__atomic_load_n(&shared[rng_below(r, SHARED)], __ATOMIC_RELAXED));
 }
 
 static void
@@ -411,7 +398,7 @@ use_map(struct rng *r, struct node *n)
 	stroll(r, was, 10);
 }
 
-STRESS_RACY static void
+static void
 share(struct rng *r)
 {
 	struct node *n = rng_below(r, 2) ? make(r) : any_shared(r);
@@ -432,7 +419,7 @@ share(struct rng *r)
 		gort_after_func((int64_t)rng_below(r, 1000000), on_timer, n);
 		break;
 	case 4: {
-		gort_weak *w = STRESS_PEEK(handles[rng_below(r, SHARED)]);
+		gort_weak *w = __atomic_load_n(&handles[rng_below(r, SHARED)], __ATOMIC_RELAXED);
 		struct node *alive = gort_weak_value(w);
 		stroll(r, alive, 10);
 		gort_set(&shared[rng_below(r, SHARED)], edge(r, alive));
@@ -454,7 +441,7 @@ share(struct rng *r)
 // ---- goroutines ----
 
 // Deep frames with a pointer each: what a stop finds on the way.
-STRESS_RACY static uint64_t
+static uint64_t
 deep(struct rng *r, struct node *n, int depth)
 {
 	struct node *volatile mine = n;
@@ -500,8 +487,7 @@ on_signal(int sig)
 static void *
 rain(void *arg)
 {
-	// Under ThreadSanitizer, which hands signals over later, in a copy, no SIGURG comes at depth 0.
-	static const int signals[] = {SIGUSR1, SIGUSR2, TORTURE_TSAN ? SIGUSR1 : SIGURG};
+	static const int signals[] = {SIGUSR1, SIGUSR2, SIGURG};
 	(void)arg;
 	for (unsigned n = 0; atomic_load(&done) < WORKERS;) {
 		DIR *d = opendir("/proc/self/task");

@@ -37,7 +37,7 @@ cleanup(void *arg)
 	atomic_fetch_add(&cleaned, 1);
 }
 
-STRESS_RACY static struct box *
+static struct box *
 make(struct rng *r)
 {
 	struct box *b = gort_new(struct box);
@@ -49,7 +49,7 @@ make(struct rng *r)
 	return b;
 }
 
-STRESS_RACY static void
+static void
 check(const struct box *b, int depth)
 {
 	if (!b)
@@ -58,13 +58,13 @@ check(const struct box *b, int depth)
 	STRESS_CHECK(atomic_load(b->gone) == 0, "object %llx was cleaned up",
 		     (unsigned long long)b->id);
 	for (int k = 0; k < 2 && depth > 0; k++)
-		check(STRESS_PEEK(b->kid[k]), depth - 1);
+		check(__atomic_load_n(&b->kid[k], __ATOMIC_RELAXED), depth - 1);
 }
 
-STRESS_RACY static gort_weak *
+static gort_weak *
 any_weak(struct rng *r)
 {
-	return STRESS_PEEK(table->weak[rng_below(r, SLOTS)]);
+	return __atomic_load_n(&table->weak[rng_below(r, SLOTS)], __ATOMIC_RELAXED);
 }
 
 static void
