@@ -659,13 +659,13 @@ rt_ready(struct g *gp)
 void
 rt_ready_list(struct g *head)
 {
-	struct p *pp = rt_getp();
-	while (head) {
-		struct g *gp = head;
-		head = gp->schedlink;
+	struct g *tail = head;
+	int32_t n = 0;
+	for (struct g *gp = head; gp; gp = gp->schedlink, n++) {
 		rt_casgstatus(gp, Gwaiting, Grunnable);
-		rt_runqput(pp, gp, false);
+		tail = gp;
 	}
+	rt_runqput_list(rt_getp(), head, tail, n);
 	rt_wakep_after_put(true);
 }
 

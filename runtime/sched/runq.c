@@ -111,6 +111,22 @@ rt_runqput(struct p *pp, struct g *gp, bool next)
 	return true;
 }
 
+void
+rt_runqput_list(struct p *pp, struct g *head, struct g *tail, int32_t n)
+{
+	if (n > (int32_t)RUNQ_LEN / 2) {
+		rt_lock(&sched.lock);
+		globrunqput_batch_locked(head, tail, n);
+		rt_unlock(&sched.lock);
+		return;
+	}
+	while (n-- > 0) {
+		struct g *gp = head;
+		head = gp->schedlink; // before it can run
+		runqput_tail(pp, gp);
+	}
+}
+
 struct g *
 rt_runqget(struct p *pp, bool *inherit)
 {

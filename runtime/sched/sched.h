@@ -14,6 +14,8 @@ void rt_walk_note_run(struct g *gp);
 // next: gp takes the runnext slot and the former one moves to the tail of the queue. Reports whether
 // something went into the ring.
 bool rt_runqput(struct p *pp, struct g *gp, bool next);
+// n goroutines linked by schedlink: into the ring, or to the global queue if they are too many.
+void rt_runqput_list(struct p *pp, struct g *head, struct g *tail, int32_t n);
 struct g *rt_runqget(struct p *pp, bool *inherit);
 bool rt_runqempty(struct p *pp);
 // pp is ours. Not after somebody else's steal that is not seen yet.
