@@ -64,6 +64,8 @@ extern _Thread_local int rtp_busy __attribute__((tls_model("initial-exec")));
 
 // The slot of the calling thread, made if it has none. Not in handlers. NULL when there is no room.
 struct rtp_thread *rtp_thread_self(void);
+// The same where the thread holds no lock of libc's: at its beginning.
+struct rtp_thread *rtp_thread_begin(void);
 // The calling thread ends.
 void rtp_thread_exit(void);
 // A slot for another thread of this process, found by its id; its stack bounds follow on demand.

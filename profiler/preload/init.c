@@ -286,7 +286,7 @@ start(bool again)
 	rtp_modules_refresh(r);
 	if (!again)
 		find_own_code();
-	rtp_thread_self();
+	rtp_thread_begin();
 	if (preload_opt.cpu)
 		start_cpu();
 	if (preload_opt.wall)
