@@ -84,6 +84,8 @@ rtp_thread_self_peek(void)
 {
 	return rtp_self;
 }
+// The same where the thread holds no lock of libc's: at its beginning.
+struct rtp_thread *rtp_thread_begin(void);
 // The calling thread ends.
 void rtp_thread_exit(void);
 // A slot for another thread of this process, found by its id; its stack bounds follow on demand.

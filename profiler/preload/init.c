@@ -75,16 +75,19 @@ preload_now(void)
 	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
 }
 
+double
+preload_uniform(void)
+{
+	static _Thread_local uint64_t seed __attribute__((tls_model("initial-exec")));
+	if (seed == 0)
+		seed = (uint64_t)preload_now() ^ (uintptr_t)&seed;
+	return (double)(rt_rand_next(&seed) >> 11) * 0x1p-53;
+}
+
 uint64_t
 preload_exponential(double mean)
 {
-	static _Thread_local uint64_t seed __attribute__((tls_model("initial-exec")));
-	if (mean <= 1)
-		return 1;
-	if (seed == 0)
-		seed = (uint64_t)preload_now() ^ (uintptr_t)&seed;
-	double u = (double)((rt_rand_next(&seed) >> 11) + 1) * 0x1p-53; // (0, 1]
-	return 1 + (uint64_t)(-rtp_ln(u) * mean);
+	return mean <= 1 ? 1 : 1 + (uint64_t)(-rtp_ln(1 - preload_uniform()) * mean);
 }
 
 int
@@ -286,7 +289,7 @@ start(bool again)
 	rtp_modules_refresh(r);
 	if (!again)
 		find_own_code();
-	rtp_thread_self();
+	rtp_thread_begin();
 	if (preload_opt.cpu)
 		start_cpu();
 	if (preload_opt.wall)

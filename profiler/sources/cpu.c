@@ -402,7 +402,7 @@ rtp_cpu_thread_start(void)
 {
 	if (rtp_remote || rtp_is_own_thread()) // one of ours only visits the runtime
 		return;
-	struct rtp_thread *t = rtp_thread_self();
+	struct rtp_thread *t = rtp_thread_begin();
 	if (!t || rt_load(&rate) == 0)
 		return;
 	pthread_mutex_lock(&drain_lock);

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -421,6 +422,27 @@ count_threads(void)
 	return 0;
 }
 
+// C11's threads begin past pthread_create; pthread_getattr_np allocates while it holds the thread's lock.
+static int
+ask_attributes(void *arg)
+{
+	pthread_attr_t a;
+	if (pthread_getattr_np(pthread_self(), &a) == 0)
+		pthread_attr_destroy(&a);
+	return arg != NULL;
+}
+
+static int
+unannounced(void)
+{
+	thrd_t th;
+	int rc = 1;
+	if (thrd_create(&th, ask_attributes, NULL) != thrd_success || thrd_join(th, &rc) != thrd_success)
+		return 1;
+	puts("unannounced");
+	return rc;
+}
+
 static int
 close_all(void)
 {
@@ -466,6 +488,8 @@ main(int argc, char **argv)
 		return plugin(argv[2]);
 	if (strcmp(what, "count-threads") == 0)
 		return count_threads();
+	if (strcmp(what, "unannounced") == 0)
+		return unannounced();
 	if (strcmp(what, "close-all") == 0)
 		return close_all();
 	if (strcmp(what, "kill") == 0) {

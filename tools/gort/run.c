@@ -244,6 +244,10 @@ set_preload(const struct run *r)
 	const char *old = getenv("LD_PRELOAD");
 	snprintf(value, sizeof(value), "%s%s%s", r->preload, old && *old ? ":" : "", old ? old : "");
 	setenv("LD_PRELOAD", value, 1);
+	old = getenv("ASAN_OPTIONS");
+	snprintf(value, sizeof(value), "%s%sverify_asan_link_order=0", old ? old : "", old && *old ? ":" : "");
+	if (r->exe.asan) // its library wants to come first; second is early enough
+		setenv("ASAN_OPTIONS", value, 1);
 	snprintf(value, sizeof(value), "rate=%d,memrate=%lld,parent=%s%s%s%s%s%s%s%s", r->hz, r->mem_rate, r->c.socket,
 		 r->cpu ? ",cpu" : "", r->heap ? ",heap" : "", r->block ? ",block" : "",
 		 r->mutex ? ",mutex" : "", r->threadcreate ? ",threadcreate" : "", r->wall ? ",wall" : "", r->http ? ",wishes" : "");
