@@ -60,7 +60,7 @@ struct rtp_bucket {
 	_Atomic uint64_t v[]; // nval counters, then npc pcs, leaf first
 };
 
-// One executable segment of a loaded object, or an anonymous executable range (path 0). Pushed to
+// One executable segment of a loaded object; code that no file holds has none. Pushed to
 // the list once, then only `gone` changes.
 struct rtp_mapping {
 	uint64_t next;

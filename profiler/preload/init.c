@@ -291,7 +291,9 @@ start(bool again)
 		start_cpu();
 	if (preload_opt.wall)
 		start_wall();
-	rtp_reader_start();
+	// Not without need: libc's locks and allocator are cheaper in a process of one thread.
+	if (preload_opt.cpu || preload_opt.wall || preload_opt.wishes)
+		rtp_reader_start();
 	preload_creds_start();
 	return true;
 }

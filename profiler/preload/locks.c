@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <string.h>
+#include <sys/single_threaded.h>
 #include <time.h>
 
 #include <gort/base.h>
@@ -222,10 +223,19 @@ contended_mutex(MUTEX m)
 	return WAIT_FOR(m, pthread_mutex_lock, real.mutex_lock(m));
 }
 
+// In a process of one thread libc locks without atomic operations, but tries with one; there is nobody
+// to wait for, unless another process.
+RT_INLINE bool
+alone(MUTEX m)
+{
+	enum { SHARED = 128 }; // glibc's bit in __kind
+	return __libc_single_threaded && !(m->__data.__kind & SHARED);
+}
+
 GORT_API int
 pthread_mutex_lock(MUTEX m)
 {
-	if (!rt_load(&on))
+	if (!rt_load(&on) || alone(m))
 		return real.mutex_lock(m);
 	int rc = real.mutex_trylock(m);
 	return rt_likely(rc != EBUSY) ? rc : contended_mutex(m);

@@ -62,6 +62,7 @@ flag(const char *word, struct preload_options *o)
 		{ "mutex", offsetof(struct preload_options, mutex) },
 		{ "threadcreate", offsetof(struct preload_options, threadcreate) },
 		{ "wall", offsetof(struct preload_options, wall) },
+		{ "wishes", offsetof(struct preload_options, wishes) },
 	};
 	for (size_t i = 0; i < rt_nelem(flags); i++)
 		if (strcmp(word, flags[i].name) == 0) {

@@ -14,6 +14,7 @@
 
 struct preload_options {
 	bool cpu, heap, block, mutex, threadcreate, wall;
+	bool wishes;          // gort run may ask for more profiles later
 	int hz;               // CPU samples a second of CPU time
 	int64_t mem_rate;     // mean bytes between heap samples
 	int64_t block_rate;   // ns

@@ -60,8 +60,8 @@ void rtp_cpu_forked(void);
 bool rtp_reader_start(void);
 void rtp_reader_forked(void);
 // Ends it, and comes back when it is gone altogether: for calls that must find the program's own threads
-// only. Start it again afterwards.
-void rtp_reader_stop(void);
+// only. Start it again afterwards, if it ran.
+bool rtp_reader_stop(void);
 // Called by the background thread at each of its ticks, if set.
 extern void (*rtp_on_tick)(void);
 

@@ -172,11 +172,12 @@ reader(void *arg)
 	return NULL;
 }
 
-void
+bool
 rtp_reader_stop(void)
 {
 	pthread_mutex_lock(&starting);
-	if (running) {
+	bool was = running;
+	if (was) {
 		rt_store_release(&stop, 1);
 		syscall(SYS_futex, &stop, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 		pthread_join(thread, NULL);
@@ -184,6 +185,7 @@ rtp_reader_stop(void)
 		running = false;
 	}
 	pthread_mutex_unlock(&starting);
+	return was;
 }
 
 bool

@@ -345,7 +345,7 @@ select_wait(const struct selection *s, const uint16_t *order)
 
 	enqueue_all(s, order);
 	selunlock_but(s, order, first);
-	rt_park(&first->lock, WAIT_SELECT);
+	rt_park_spin(&first->lock, WAIT_SELECT);
 
 	struct sudog *won = gp->param;
 	if (t0 != 0)

@@ -145,9 +145,7 @@ static int64_t
 assist_with(int64_t work)
 {
 	struct mark_limit lim = {.work = work, .deadline = INT64_MAX};
-	int64_t done = rt_mark_some(rt_gcwork(rt_getp()), &lim);
-	rt_gc_finish();
-	return done;
+	return rt_mark_some(rt_gcwork(rt_getp()), &lim);
 }
 
 // What is left is in others' hands, whose threads may not even have a CPU. Past the hard limit nobody
@@ -158,16 +156,29 @@ at_limit(void)
 	return rt_load(&rt_gc.heap_live) > rt_pacer_hard_limit() && !rt_limiter_on();
 }
 
+// Ends the cycle if that was all. Until then the world has not stopped since the assist began, so the time
+// belongs to this cycle.
+static void
+end_assist(int64_t began)
+{
+	atomic_fetch_add_explicit(&rt_gc.cur.assist_ns, rt_nanotime() - began, memory_order_relaxed);
+	rt_gc_finish();
+}
+
 static void
 wait_at_limit(void)
 {
 	while (rt_gc_marking() && at_limit()) {
-		if (rt_load(&sched.gcwaiting))
+		if (rt_load(&sched.gcwaiting)) {
 			rt_stop_here(NULL);
-		else if (rt_mark_available())
+			continue;
+		}
+		int64_t began = rt_nanotime();
+		if (rt_mark_available())
 			assist_with(MIN_ASSIST);
-		else if (!rt_gc_finish())
+		else
 			rt_os_yield();
+		end_assist(began);
 	}
 }
 
@@ -175,11 +186,13 @@ static void
 assist0(void *arg)
 {
 	struct assist *a = arg;
-	int64_t from = rt_nanotime(), want = a->work;
-	a->work = want ? assist_with(want) : 0;
+	int64_t want = a->work, began = rt_nanotime();
+	if (want) {
+		a->work = assist_with(want);
+		end_assist(began);
+	}
 	if (a->work < want || want == 0)
 		wait_at_limit();
-	atomic_fetch_add_explicit(&rt_gc.cur.assist_ns, rt_nanotime() - from, memory_order_relaxed);
 }
 
 // Takes up to want from what workers did in advance.

@@ -27,8 +27,9 @@ static sigset_t initial_mask; // of the thread that called gort_run; every M get
 void
 rt_hint_m(struct m *mp)
 {
-	if (mp->tls)
-		__atomic_fetch_or(&mp->tls->depth, RT_DEPTH_PENDING, __ATOMIC_RELAXED);
+	struct rt_tls *tls = __atomic_load_n(&mp->tls, __ATOMIC_ACQUIRE);
+	if (tls)
+		__atomic_fetch_or(&tls->depth, RT_DEPTH_PENDING, __ATOMIC_RELAXED);
 }
 
 // TSan delivers a signal only at a call that it intercepts, long after and with a stale context: there

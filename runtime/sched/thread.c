@@ -69,7 +69,7 @@ rt_minit(struct m *mp)
 	rt_tls.g = mp->g0;
 	rt_tls.m = mp;
 	rt_tls.depth = 1;
-	mp->tls = &rt_tls;
+	__atomic_store_n(&mp->tls, &rt_tls, __ATOMIC_RELEASE); // its depth is that of a thread inside
 	mp->tid = rt_os_gettid();
 	mp->thread = pthread_self();
 	rt_thread_stack_bounds(&mp->g0->stack);

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/select.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -128,10 +129,20 @@ static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static sem_t sem;
 static int counter, ready;
 
+static _Atomic int64_t waited; // ns for lock and rw, by our own clock
+
+static __attribute__((always_inline)) inline void
+timed_lock(void)
+{
+	int64_t t0 = now(CLOCK_MONOTONIC);
+	pthread_mutex_lock(&lock);
+	waited += now(CLOCK_MONOTONIC) - t0;
+}
+
 static __attribute__((noinline)) void
 hold_lock(void)
 {
-	pthread_mutex_lock(&lock);
+	timed_lock();
 	counter++;
 	usleep(2000);
 	pthread_mutex_unlock(&lock);
@@ -143,7 +154,9 @@ contender(void *arg)
 {
 	for (int i = 0; i < 25; i++)
 		hold_lock();
+	int64_t t0 = now(CLOCK_MONOTONIC);
 	pthread_rwlock_rdlock(&rw);
+	waited += now(CLOCK_MONOTONIC) - t0;
 	pthread_rwlock_unlock(&rw);
 	usleep(50000);
 	return arg;
@@ -152,7 +165,7 @@ contender(void *arg)
 static void *
 waiter(void *arg)
 {
-	pthread_mutex_lock(&lock);
+	timed_lock();
 	while (!ready)
 		pthread_cond_wait(&cond, &lock);
 	pthread_mutex_unlock(&lock);
@@ -179,7 +192,7 @@ locks(void)
 		pthread_create(&th[i], NULL, contender, NULL);
 	for (int n = 0; n < 100;) {
 		usleep(20000);
-		pthread_mutex_lock(&lock);
+		timed_lock();
 		n = counter;
 		pthread_mutex_unlock(&lock);
 	}
@@ -187,14 +200,14 @@ locks(void)
 	pthread_rwlock_unlock(&rw);
 	for (int i = 0; i < 4; i++)
 		pthread_join(th[i], NULL);
-	pthread_mutex_lock(&lock);
+	timed_lock();
 	ready = 1;
 	pthread_cond_signal(&cond);
 	pthread_mutex_unlock(&lock);
 	usleep(50000);
 	sem_post(&sem);
 	pthread_join(w, NULL);
-	printf("%d\n", counter);
+	printf("%d %d\n", counter, (int)(waited / 1000000));
 	return counter != 100;
 }
 
@@ -394,6 +407,20 @@ plugin(const char *path)
 	return 0;
 }
 
+// How many threads the process has: at its start, and where it has made one and that is gone.
+static int
+count_threads(void)
+{
+	struct stat a, b;
+	pthread_t th;
+	stat("/proc/self/task", &a);
+	pthread_create(&th, NULL, short_lived, NULL);
+	pthread_join(th, NULL);
+	stat("/proc/self/task", &b);
+	printf("%d %d\n", (int)a.st_nlink - 2, (int)b.st_nlink - 2);
+	return 0;
+}
+
 static int
 close_all(void)
 {
@@ -437,6 +464,8 @@ main(int argc, char **argv)
 		return privileges();
 	if (strcmp(what, "plugin") == 0 && argc > 2)
 		return plugin(argv[2]);
+	if (strcmp(what, "count-threads") == 0)
+		return count_threads();
 	if (strcmp(what, "close-all") == 0)
 		return close_all();
 	if (strcmp(what, "kill") == 0) {

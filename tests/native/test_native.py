@@ -73,10 +73,9 @@ def test_heap(d):
 def test_locks(d):
     r = gort_run(d, ["-block", "-mutex", "-threadcreate"], "locks")
     block, mutex = only(d, "block"), only(d, "mutex")
-    check(r.returncode == 0 and r.stdout == "100\n", "locks: results untouched")
-    held, waited = total(mutex, "delay"), total(block, "delay")
-    # 100 times 2 ms, three others wait most of the time.
-    check(350 < held < 1500, "mutex: %d ms of others' waiting" % held)
+    check(r.returncode == 0 and r.stdout.startswith("100 "), "locks: results untouched")
+    held, waited = total(mutex, "delay"), int((r.stdout.split() or [0])[-1])
+    check(abs(held - waited) < .1 * waited + 20, "mutex: %d ms of others' waiting, they say %d ms" % (held, waited))
     check(share(mutex, r"^hold_lock$", "delay") > 40, "mutex: blamed on who unlocked")
     for name in ("hold_lock", "waiter", "contender", "locks"):
         check(share(block, "^%s$" % name, "delay") > 3, "block: %s waited" % name)
@@ -148,6 +147,8 @@ def test_host(d):
     r = run([target, "close-all"], {"LD_PRELOAD": preload, "GORT_PROFILE": "cpu,out=" + os.path.join(d, "close2")})
     check(r.returncode == 0 and total(only(os.path.join(d, "close2"), "cpu"), "cpu") >= 270,
           "every descriptor closed, no parent: the program writes its file itself")
+    r = gort_run(os.path.join(d, "count"), ["-heap", "-block", "-mutex"], "count-threads")
+    check(r.stdout == "1 2\n", "no thread of ours in a program of one, unless it is needed: " + r.stdout.strip())
     e = os.path.join(d, "churn")
     r = gort_run(e, ["-cpu", "-heap", "-block", "-mutex", "-threadcreate", "-rate", "1000"], "churn", "1500")
     check(r.returncode == 0 and r.stdout == "churn\n" and len(files(e, "cpu")) == 1, "threads come and go")
@@ -225,8 +226,8 @@ def test_duration(d):
     t0 = time.monotonic()
     r = gort_run(d, ["-cpu", "-duration", "300ms"], "burn", "900")
     t = total(only(d, "cpu"), "cpu")
-    check(r.stdout == "burnt\n" and 20 <= t <= 400, "-duration 300ms: %d ms profiled, the program went on" % t)
-    check(time.monotonic() - t0 > .8, "and was waited for")
+    check(r.stdout == "burnt\n" and 0 < t < 850, "-duration 300ms: %d ms profiled, the program went on" % t)
+    check(time.monotonic() - t0 > .9, "and was waited for")
 
 
 if not shutil.which("go"):

@@ -244,9 +244,9 @@ set_preload(const struct run *r)
 	const char *old = getenv("LD_PRELOAD");
 	snprintf(value, sizeof(value), "%s%s%s", r->preload, old && *old ? ":" : "", old ? old : "");
 	setenv("LD_PRELOAD", value, 1);
-	snprintf(value, sizeof(value), "rate=%d,memrate=%lld,parent=%s%s%s%s%s%s%s", r->hz, r->mem_rate, r->c.socket,
+	snprintf(value, sizeof(value), "rate=%d,memrate=%lld,parent=%s%s%s%s%s%s%s%s", r->hz, r->mem_rate, r->c.socket,
 		 r->cpu ? ",cpu" : "", r->heap ? ",heap" : "", r->block ? ",block" : "",
-		 r->mutex ? ",mutex" : "", r->threadcreate ? ",threadcreate" : "", r->wall ? ",wall" : "");
+		 r->mutex ? ",mutex" : "", r->threadcreate ? ",threadcreate" : "", r->wall ? ",wall" : "", r->http ? ",wishes" : "");
 	setenv("GORT_PROFILE", value, 1);
 }
 
