@@ -4,7 +4,7 @@
 
 build_packages='gcc libc6-dev meson ninja-build pkgconf python3 libunwind-dev libprotobuf-c-dev
 	protobuf-c-compiler zlib1g-dev libdw-dev libelf-dev libmicrohttpd-dev'
-test_packages='clang libclang-rt-14-dev libcriterion-dev binutils procps spin chromium'
+test_packages='clang libclang-rt-14-dev libcriterion-dev binutils procps spin chromium valgrind'
 
 say() {
 	printf '\n== %s\n' "$*" >&2
