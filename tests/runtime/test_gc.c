@@ -137,6 +137,15 @@ struct cell {
 };
 static struct cell *cells;
 
+static void *garbage;
+
+// A function of its own: no register of the caller's keeps the address.
+__attribute__((noinline)) static void
+hold_garbage(size_t n)
+{
+	garbage = gort_new_bytes(n);
+}
+
 // What calls left below this frame would be read as part of the frames that come to lie there.
 __attribute__((noinline)) static void
 forget_dead_frames(void)
@@ -154,10 +163,9 @@ GORT_TEST(gc, each_gctrace_field_agrees_with_an_independent_measurement)
 		gort_set(&c->next, cells);
 		cells = c;
 	}
-	static void *garbage;
-	garbage = gort_new_bytes(10 << 20);
+	hold_garbage(10 << 20);
 	gort_gc();
-	garbage = gort_new_bytes(20 << 20);
+	hold_garbage(20 << 20);
 	gort_mem_stats before, after;
 	gort_read_mem_stats(&before);
 	double at = (double)(gort_nanotime() - rt_gc.init_ns) / 1e9;
