@@ -19,8 +19,23 @@ missing() {
 	done
 }
 
-# need_packages PACKAGE...: installs what is missing, without questions. Does nothing else when all is
-# there; where apt is not, says what the machine should have and lets the build find out.
+# install_packages PACKAGE...: by apt, without questions. Servers among them are not started: the tests start
+# their own.
+install_packages() {
+	sudo=
+	[ "$(id -u)" = 0 ] || sudo='sudo -n'
+	policy=/usr/sbin/policy-rc.d
+	[ ! -e "$policy" ] || policy=
+	[ -z "$policy" ] || printf '#!/bin/sh\nexit 101\n' | $sudo install -m 755 /dev/stdin "$policy"
+	$sudo apt-get update -qq >&2
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
+	status=$?
+	[ -z "$policy" ] || $sudo rm -f "$policy"
+	return $status
+}
+
+# need_packages PACKAGE...: installs what is missing. Does nothing else when all is there; where apt is
+# not, says what the machine should have and lets the build find out.
 need_packages() {
 	if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 		say "no apt here; needed are what Debian calls:" "$@"
@@ -29,10 +44,7 @@ need_packages() {
 	wanted=$(missing "$@")
 	[ -n "$wanted" ] || return 0
 	say "installing" $wanted
-	sudo=
-	[ "$(id -u)" = 0 ] || sudo='sudo -n'
-	$sudo apt-get update -qq >&2
-	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $wanted >&2
+	install_packages $wanted
 }
 
 # need_go: a go on PATH is used as it is; otherwise one in the usual place, otherwise Debian's.

@@ -33,7 +33,7 @@ static void
 check(bool ok, const char *what)
 {
 	if (!ok)
-		gort_panic(what);
+		gort_panic("%s", what);
 }
 
 static void
