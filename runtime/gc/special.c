@@ -16,6 +16,7 @@ static struct fixalloc alloc;
 static struct attached all = {.next = &all, .prev = &all};
 static _Atomic(struct attached *) cursor; // the next to be scanned, NULL none
 static struct special *queue, **queue_end = &queue;
+bool rt_attached_strong; // world stopped throughout
 
 static struct attached *
 attached(struct special *sp)
@@ -199,7 +200,8 @@ scan(struct gcwork *w, const struct attached *a)
 {
 	uintptr_t obj = (uintptr_t)a->obj;
 	rt_mark_pointer(w, (uintptr_t)a->ref);
-	if (a->sp.kind == SPECIAL_PIN || (a->sp.kind == SPECIAL_FINALIZER && a->queued))
+	if (a->sp.kind == SPECIAL_PIN || (a->sp.kind == SPECIAL_WEAK && rt_attached_strong) ||
+	    (a->sp.kind == SPECIAL_FINALIZER && a->queued))
 		rt_mark_pointer(w, obj);
 	if (a->sp.kind == SPECIAL_FINALIZER) {
 		struct mspan *s = rt_spanof(obj);

@@ -65,6 +65,8 @@ bool rt_is_global(const void *p);
 // World stopped: all wait to be scanned.
 void rt_attached_t0(void);
 bool rt_attached_left(void);
+// While leaks are looked for: a weak handle keeps its object, since who has the handle can still use it.
+extern bool rt_attached_strong;
 // Scans a few; false when none is left to hand out.
 bool rt_attached_scan_some(struct gcwork *w);
 
