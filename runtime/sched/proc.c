@@ -356,6 +356,10 @@ retirep(struct m *mp)
 		rt_stop_here(NULL);
 		rt_lock(&sched.lock);
 	}
+	if (!(rt_load(&mp->p->slow) & SLOW_RETIRE)) { // that stop was for keeping it after all
+		rt_unlock(&sched.lock);
+		return;
+	}
 	struct p *pp = rt_releasep(mp);
 	rt_runqdrain_locked(pp);
 	rt_store(&pp->status, Pdead);

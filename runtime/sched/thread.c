@@ -286,6 +286,9 @@ rt_checkdead_locked(void)
 	int32_t running = sched.mcount - nmfailed - idle;
 	if (running > 0 || rt_load(&sched.dying) || rt_load(&sched.gcwaiting))
 		return;
+	// Somebody without an M (sysmon) is about to start one, which looks for work before it sleeps.
+	if (rt_load(&sched.nmspinning) > 0)
+		return;
 	for (int32_t i = 0; i < nallp; i++)
 		if (rt_load(&allp[i]->status) == Psyscall)
 			return; // sysmon retakes it, and looks again
