@@ -5,7 +5,7 @@
 build_packages='gcc libc6-dev meson ninja-build pkgconf python3 libunwind-dev libprotobuf-c-dev
 	protobuf-c-compiler zlib1g-dev libdw-dev libelf-dev libmicrohttpd-dev'
 # The second line: programs that are run under gort run (tests/native/test_programs.py).
-test_packages='clang libclang-rt-14-dev libcriterion-dev binutils procps spin chromium
+test_packages='clang libclang-rt-14-dev libcriterion-dev binutils procps spin chromium valgrind
 	xz-utils sqlite3 redis-server redis-tools nginx-light wrk postgresql'
 
 say() {

@@ -105,6 +105,18 @@ labels_sound(struct rtp_region *r, uint64_t used, uint64_t off)
 }
 
 static bool
+cells_sound(struct rtp_region *r, uint64_t used, uint64_t off)
+{
+	for (uint64_t n = 0; off; n++) {
+		const struct rtp_cell *c = rtp_at(r, off);
+		if (n > used / sizeof(*c) || !inside(r, used, off, sizeof(*c)))
+			return false;
+		off = c->next;
+	}
+	return true;
+}
+
+static bool
 bucket_sound(struct rtp_region *r, uint64_t used, uint64_t off, enum rtp_kind kind)
 {
 	const struct rtp_bucket *b = rtp_at(r, off);
@@ -112,6 +124,9 @@ bucket_sound(struct rtp_region *r, uint64_t used, uint64_t off, enum rtp_kind ki
 	    b->npc > RTP_MAX_FRAMES || b->ordinal >= rt_load(&r->nbuckets[kind]))
 		return false;
 	if (kind != RTP_HEAP && b->aux && !labels_sound(r, used, b->aux))
+		return false;
+	uint64_t cells = rt_load_acquire(&b->cells);
+	if (cells && (rtp_kind_nval(kind) != RTP_LOCK_NVAL || !cells_sound(r, used, cells)))
 		return false;
 	return inside(r, used, off, sizeof(*b) + (b->nval + (size_t)b->npc) * 8);
 }
@@ -311,4 +326,32 @@ rtp_bucket(struct rtp_region *r, enum rtp_kind kind, uint64_t aux, const uintptr
 	}
 	publish(r, fresh);
 	return fresh;
+}
+
+struct rtp_cell *
+rtp_cell(struct rtp_region *r, struct rtp_bucket *b, uint64_t owner)
+{
+	uint64_t head = rt_load_acquire(&b->cells);
+	for (struct rtp_cell *c = rtp_at(r, head); c; c = rtp_at(r, c->next))
+		if (c->owner == owner)
+			return c;
+	struct rtp_cell *c = rtp_alloc(r, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->owner = owner;
+	do {
+		c->next = head;
+		// release: pairs with the acquire loads; the cell behind the link is whole.
+	} while (!atomic_compare_exchange_weak_explicit(&b->cells, &head, rtp_off(r, c), memory_order_release,
+							memory_order_relaxed));
+	return c;
+}
+
+uint64_t
+rtp_count(struct rtp_region *r, const struct rtp_bucket *b, int i)
+{
+	uint64_t n = rt_load(&b->v[i]);
+	for (const struct rtp_cell *c = rtp_at(r, rt_load_acquire(&b->cells)); c; c = rtp_at(r, c->next))
+		n += rt_load(&c->v[i]);
+	return n;
 }

@@ -40,6 +40,14 @@ enum { RTP_ALLOCS, RTP_ALLOC_BYTES, RTP_FREES, RTP_FREE_BYTES, RTP_HEAP_NCOL };
 // Pseudo addresses in a stack: too small to be code.
 enum rtp_marker { RTP_PC_TRUNCATED = 1, RTP_PC_LOST = 2, RTP_PC_RUNNING = 3, RTP_PC_MARKERS };
 
+// What one thread counted of a lock bucket, by plain stores: only the thread that has the slot `owner`
+// writes. Cells only grow; they and the bucket's own counters add up (rtp_count).
+struct rtp_cell {
+	uint64_t next;
+	uint64_t owner; // offset of its struct rtp_thread
+	_Atomic uint64_t v[RTP_LOCK_NVAL];
+};
+
 struct rtp_bucket {
 	uint64_t next;    // offset of the next one in this hash chain
 	uint64_t all;     // offset of the kind's next older one
@@ -48,10 +56,11 @@ struct rtp_bucket {
 	uint32_t ordinal; // 0.. within the kind: index into a session's base
 	uint8_t kind, nval;
 	uint16_t npc;
+	_Atomic uint64_t cells; // offset of the newest cell; lock buckets only
 	_Atomic uint64_t v[]; // nval counters, then npc pcs, leaf first
 };
 
-// One executable segment of a loaded object, or an anonymous executable range (path 0). Pushed to
+// One executable segment of a loaded object; code that no file holds has none. Pushed to
 // the list once, then only `gone` changes.
 struct rtp_mapping {
 	uint64_t next;
@@ -123,6 +132,13 @@ struct rtp_bucket *rtp_bucket(struct rtp_region *r, enum rtp_kind kind, uint64_t
 			      const uintptr_t *pcs, int npc);
 
 int rtp_kind_nval(enum rtp_kind kind);
+
+// The cell of a lock bucket that belongs to the thread with the slot at this offset, made if it is new; NULL
+// when there is no room. For that thread alone.
+struct rtp_cell *rtp_cell(struct rtp_region *r, struct rtp_bucket *b, uint64_t owner);
+
+// A counter of a bucket, its cells included.
+uint64_t rtp_count(struct rtp_region *r, const struct rtp_bucket *b, int i);
 
 RT_INLINE void *
 rtp_at(struct rtp_region *r, uint64_t off)

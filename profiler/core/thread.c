@@ -16,36 +16,27 @@
 
 #define REGION_SIZE ((size_t)256 << 20)
 
-static _Atomic(struct rtp_region *) main_region;
+_Atomic(struct rtp_region *) rtp_main_region;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // making the region; taking a free slot
 _Thread_local int rtp_busy __attribute__((tls_model("initial-exec")));
-static _Thread_local struct rtp_thread *self __attribute__((tls_model("initial-exec")));
-
-struct rtp_region *
-rtp_main_peek(void)
-{
-	return rt_load_acquire(&main_region);
-}
-
+_Thread_local struct rtp_thread *rtp_self __attribute__((tls_model("initial-exec")));
 bool rtp_remote;
 
 void
 rtp_main_use(struct rtp_region *r)
 {
-	rt_store_release(&main_region, r);
+	rt_store_release(&rtp_main_region, r);
 }
 
 struct rtp_region *
-rtp_main(void)
+rtp_main_make(void)
 {
-	struct rtp_region *r = rtp_main_peek();
-	if (r)
-		return r;
+	struct rtp_region *r;
 	pthread_mutex_lock(&lock);
 	r = rtp_main_peek();
 	if (!r) {
 		r = rtp_region_new(REGION_SIZE);
-		rt_store_release(&main_region, r);
+		rt_store_release(&rtp_main_region, r);
 	}
 	pthread_mutex_unlock(&lock);
 	return r;
@@ -153,8 +144,8 @@ own_stack_by_libc(uintptr_t *lo, uintptr_t *hi)
 static struct rtp_thread *
 slot_with(void (*stack)(uintptr_t *lo, uintptr_t *hi))
 {
-	if (self)
-		return self;
+	if (rtp_self)
+		return rtp_self;
 	uintptr_t lo, hi;
 	stack(&lo, &hi);
 	struct rtp_thread *t = new_slot((int)syscall(SYS_gettid), lo, hi);
@@ -162,7 +153,7 @@ slot_with(void (*stack)(uintptr_t *lo, uintptr_t *hi))
 		rt_store(&t->stack_hi, hi);
 		rt_store_release(&t->stack_lo, lo);
 	}
-	self = t;
+	rtp_self = t;
 	return t;
 }
 
@@ -181,9 +172,9 @@ rtp_thread_begin(void)
 void
 rtp_thread_exit(void)
 {
-	if (self)
-		rt_store_release(&self->state, RTP_THREAD_DEAD);
-	self = NULL;
+	if (rtp_self)
+		rt_store_release(&rtp_self->state, RTP_THREAD_DEAD);
+	rtp_self = NULL;
 }
 
 struct rtp_thread *
@@ -251,6 +242,6 @@ void
 rtp_forked(void)
 {
 	pthread_mutex_init(&lock, NULL);
-	self = NULL;
-	rt_store_release(&main_region, NULL); // the parent's copy stays mapped: hooks may hold pointers
+	rtp_self = NULL;
+	rt_store_release(&rtp_main_region, NULL); // the parent's copy stays mapped: hooks may hold pointers
 }

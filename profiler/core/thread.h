@@ -42,10 +42,23 @@ struct rtp_thread {
 	_Atomic uint64_t ring; // offset of RTP_RING_WORDS words; 0 until the first timer
 };
 
-// The main region, made at the first need; NULL when the system has no room for it.
-struct rtp_region *rtp_main(void);
-// The same without making it. Async-signal-safe.
-struct rtp_region *rtp_main_peek(void);
+// The main region; async-signal-safe. NULL: nobody needed it yet.
+extern _Atomic(struct rtp_region *) rtp_main_region;
+
+RT_INLINE struct rtp_region *
+rtp_main_peek(void)
+{
+	return rt_load_acquire(&rtp_main_region);
+}
+
+// The same, made at the first need; NULL when the system has no room for it.
+struct rtp_region *rtp_main_make(void);
+RT_INLINE struct rtp_region *
+rtp_main(void)
+{
+	struct rtp_region *r = rtp_main_peek();
+	return rt_likely(r != NULL) ? r : rtp_main_make();
+}
 
 // Moves what a thread's ring holds into buckets. label: of its samples, 0: they have their own. One at a
 // time for each thread: under the drain lock, or for a process that is dead.
@@ -64,6 +77,13 @@ extern _Thread_local int rtp_busy __attribute__((tls_model("initial-exec")));
 
 // The slot of the calling thread, made if it has none. Not in handlers. NULL when there is no room.
 struct rtp_thread *rtp_thread_self(void);
+extern _Thread_local struct rtp_thread *rtp_self __attribute__((tls_model("initial-exec")));
+// NULL if it has none yet.
+RT_INLINE struct rtp_thread *
+rtp_thread_self_peek(void)
+{
+	return rtp_self;
+}
 // The same where the thread holds no lock of libc's: at its beginning.
 struct rtp_thread *rtp_thread_begin(void);
 // The calling thread ends.

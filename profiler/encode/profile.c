@@ -467,7 +467,7 @@ write_bucket(struct writer *w, const struct rtp_bucket *b)
 		return;
 	}
 	for (int i = 0; i < b->nval; i++)
-		d[i] = (upto ? upto[i] : rt_load(&b->v[i])) - (from ? from[i] : 0);
+		d[i] = (upto ? upto[i] : rtp_count(w->r, b, i)) - (from ? from[i] : 0);
 	if (d[0] == 0)
 		return;
 	v[0] = (int64_t)d[0];
@@ -481,7 +481,7 @@ write_bucket(struct writer *w, const struct rtp_bucket *b)
 
 // By heapsort, since qsort may call malloc.
 static int64_t
-weight(const struct rtp_region *r, const struct rtp_bucket *b)
+weight(struct rtp_region *r, const struct rtp_bucket *b)
 {
 	uint64_t col[RTP_HEAP_NCOL];
 	switch (b->kind) {
@@ -490,7 +490,7 @@ weight(const struct rtp_region *r, const struct rtp_bucket *b)
 		return (int64_t)(col[RTP_FREE_BYTES] - col[RTP_ALLOC_BYTES]);
 	case RTP_BLOCK:
 	case RTP_MUTEX:
-		return (int64_t)rt_load(&b->v[RTP_LOCK_TICKS]);
+		return (int64_t)rtp_count(r, b, RTP_LOCK_TICKS);
 	case RTP_WALL:
 		return (int64_t)rt_load(&b->v[RTP_CPU_NS]);
 	default:
@@ -699,7 +699,7 @@ rtp_base_take(struct rtp_base *base, struct rtp_region *r, enum rtp_kind kind)
 			rtp_heap_read(r, b, to);
 		else
 			for (size_t i = 0; i < nval; i++)
-				to[i] = rt_load(&b->v[i]);
+				to[i] = rtp_count(r, b, (int)i);
 	}
 	return true;
 }

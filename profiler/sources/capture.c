@@ -52,88 +52,110 @@ rtp_capture(struct rtp_region *r, const struct rtp_regs *regs, uintptr_t *pcs, i
 // ---- stacks met before ----
 
 #define SEEN_STACKS 32
-#define SEEN_SLOTS 24
+#define SEEN_SLOTS 24 // a multiple of 4
 
 struct rtp_seen {
-	struct rtp_bucket *b; // NULL: free
-	struct rtp_regs regs;
+	struct rtp_cell *cell; // this thread's, of that stack's bucket; NULL: free
+	uintptr_t sp, pc, hi; // hi of the stack: all slots lie below
 	uint64_t aux;
-	uintptr_t hi; // of the stack: all slots lie below
-	int kind, skip, n;
-	uintptr_t at[SEEN_SLOTS], value[SEEN_SLOTS];
+	uint32_t kind_skip;
+	uint32_t n; // slots; a multiple of 4, the last ones repeated
+	struct seen_slot {
+		const volatile uintptr_t *at;
+		uintptr_t value;
+	} slot[SEEN_SLOTS];
 };
 
-// The runtime's stacks only: their bounds are cheap to ask for, and what is below hi is mapped.
-static bool
-stack_top(uintptr_t sp, uintptr_t *hi)
-{
-	uintptr_t lo;
-	const struct rt_introspect *rt = rtp_runtime();
-	return rt && rt->stack_bounds(sp, &lo, hi);
-}
-
 static struct rtp_seen *
-place_for(struct rtp_region *r, const struct rtp_regs *regs)
+place_for(struct rtp_region *r, struct rtp_thread *t, uintptr_t sp)
 {
-	struct rtp_thread *t = rtp_thread_self();
-	if (!t)
-		return NULL;
-	if (!t->seen)
-		t->seen = rtp_off(r, rtp_alloc(r, SEEN_STACKS * sizeof(struct rtp_seen)));
-	struct rtp_seen *all = rtp_at(r, t->seen);
-	return all ? &all[(regs->sp * 0x9e3779b97f4a7c15ull) >> 59] : NULL;
+	struct rtp_seen *all = (struct rtp_seen *)((char *)r + t->seen);
+	return &all[(sp * 0x9e3779b97f4a7c15ull) >> 59];
 }
 
-__attribute__((no_sanitize("address", "thread"))) static bool
+// Four at a time without a branch: nearly always all are the same.
+RT_INLINE __attribute__((no_sanitize("address", "thread"))) bool
 same_slots(const struct rtp_seen *s)
 {
-	for (int i = 0; i < s->n; i++)
-		if (*(const volatile uintptr_t *)s->at[i] != s->value[i])
+	for (const struct seen_slot *p = s->slot, *end = p + s->n; p < end; p += 4)
+		if (((*p[0].at ^ p[0].value) | (*p[1].at ^ p[1].value) | (*p[2].at ^ p[2].value) |
+		     (*p[3].at ^ p[3].value)) != 0)
 			return false;
 	return true;
 }
 
-static bool
-is_seen(const struct rtp_seen *s, enum rtp_kind kind, uint64_t aux, const struct rtp_regs *regs, int skip,
-	uintptr_t hi)
+static uint32_t
+kind_skip(const struct rtp_event *e)
 {
-	return s->b && s->regs.sp == regs->sp && s->regs.pc == regs->pc && s->kind == (int)kind && s->aux == aux &&
-	       s->skip == skip && s->hi == hi && same_slots(s);
+	return (uint32_t)e->kind << 16 | (uint32_t)e->skip;
 }
 
 __attribute__((no_sanitize("address", "thread"))) static void
-remember(struct rtp_seen *s, const struct rtp_walk *w, uintptr_t hi)
+remember(struct rtp_seen *s, struct rtp_cell *cell, const struct rtp_regs *regs, const struct rtp_event *e,
+	 const struct rtp_walk *w)
 {
-	s->n = w->nslots;
-	s->hi = hi;
-	for (int i = 0; i < s->n; i++) {
-		s->value[i] = *(const volatile uintptr_t *)s->at[i];
-		if (s->at[i] >= hi)
-			s->n = -1;
+	if (w->truncated || w->nslots < 1)
+		return;
+	int n = rt_round_up(w->nslots, 4);
+	for (int i = 0; i < n; i++) {
+		uintptr_t at = w->slots[rt_min(i, w->nslots - 1)];
+		if (at >= e->stack_hi)
+			return;
+		s->slot[i].at = (const volatile uintptr_t *)at;
+		s->slot[i].value = *s->slot[i].at;
 	}
-	if (s->n < 1 || w->truncated)
-		s->b = NULL;
+	s->n = (uint32_t)n;
+	s->sp = regs->sp;
+	s->pc = regs->pc;
+	s->hi = e->stack_hi;
+	s->aux = e->aux;
+	s->kind_skip = kind_skip(e);
+	s->cell = cell;
 }
 
-struct rtp_bucket *
-rtp_capture_bucket(struct rtp_region *r, enum rtp_kind kind, uint64_t aux, const struct rtp_regs *regs, int skip)
+RT_INLINE void
+add_to_cell(struct rtp_cell *c, uint64_t count_fix16, uint64_t ticks)
 {
-	uintptr_t pcs[RTP_MAX_FRAMES], hi = 0;
-	struct rtp_seen *s = stack_top(regs->sp, &hi) ? place_for(r, regs) : NULL;
-	if (s && is_seen(s, kind, aux, regs, skip, hi))
-		return s->b;
-	struct rtp_walk w = { .slots = s ? s->at : NULL, .max_slots = SEEN_SLOTS };
+	rt_store(&c->v[RTP_LOCK_COUNT_FIX16], rt_load(&c->v[RTP_LOCK_COUNT_FIX16]) + count_fix16);
+	rt_store(&c->v[RTP_LOCK_TICKS], rt_load(&c->v[RTP_LOCK_TICKS]) + ticks);
+}
+
+RT_NOINLINE static void
+walk_and_count(struct rtp_region *r, const struct rtp_event *e, const struct rtp_regs *regs)
+{
+	uintptr_t pcs[RTP_MAX_FRAMES], slots[SEEN_SLOTS];
+	struct rtp_walk w = { .slots = slots, .max_slots = SEEN_SLOTS };
+	struct rtp_thread *t = rtp_thread_self();
+	if (t && !t->seen)
+		t->seen = rtp_off(r, rtp_alloc(r, SEEN_STACKS * sizeof(struct rtp_seen)));
+	struct rtp_seen *s = t && t->seen && e->stack_hi ? place_for(r, t, regs->sp) : NULL;
 	if (s)
-		s->b = NULL;
-	int n = learn_and_walk(r, &w, regs, pcs, RTP_MAX_FRAMES, skip);
-	struct rtp_bucket *b = rtp_bucket(r, kind, aux, pcs, n);
-	if (s && b) {
-		s->b = b;
-		s->regs = *regs;
-		s->aux = aux;
-		s->kind = (int)kind;
-		s->skip = skip;
-		remember(s, &w, hi);
+		s->cell = NULL;
+	int n = learn_and_walk(r, &w, regs, pcs, RTP_MAX_FRAMES, e->skip);
+	struct rtp_bucket *b = rtp_bucket(r, e->kind, e->aux, pcs, n);
+	if (!b)
+		return;
+	struct rtp_cell *cell = s ? rtp_cell(r, b, rtp_off(r, t)) : NULL;
+	if (cell) {
+		add_to_cell(cell, e->count_fix16, e->ticks);
+		remember(s, cell, regs, e, &w);
+	} else {
+		rtp_add(&b->v[RTP_LOCK_COUNT_FIX16], e->count_fix16);
+		rtp_add(&b->v[RTP_LOCK_TICKS], e->ticks);
 	}
-	return b;
+}
+
+void
+rtp_capture_count(struct rtp_region *r, const struct rtp_event *e, const struct rtp_regs *regs)
+{
+	struct rtp_thread *t = rtp_thread_self_peek();
+	if (rt_likely(t && t->seen)) {
+		const struct rtp_seen *s = place_for(r, t, regs->sp);
+		if (rt_likely(s->cell && s->sp == regs->sp && s->pc == regs->pc && s->hi == e->stack_hi &&
+			      s->aux == e->aux && s->kind_skip == kind_skip(e) && same_slots(s))) {
+			add_to_cell(s->cell, e->count_fix16, e->ticks);
+			return;
+		}
+	}
+	walk_and_count(r, e, regs);
 }

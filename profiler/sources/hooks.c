@@ -16,20 +16,6 @@ malloc_sampled(void *obj, size_t size)
 }
 
 static void
-block_event(int64_t ticks, int skip)
-{
-	rtp_block_event(ticks, rt_load(rtp_runtime()->block_profile_rate), skip + 1);
-	__asm__ volatile("" ::: "memory"); // no tail call: the frames to skip are counted
-}
-
-static void
-mutex_event(int64_t ticks, int skip)
-{
-	rtp_mutex_event(ticks, rt_load(rtp_runtime()->mutex_profile_fraction), skip + 1);
-	__asm__ volatile("" ::: "memory");
-}
-
-static void
 thread_start(struct m *mp)
 {
 	(void)mp;
@@ -49,16 +35,24 @@ app_returned(void)
 	rtp_env_finish(true);
 }
 
+static uint64_t
+table_bytes(void)
+{
+	const struct rtp_region *r = rtp_main_peek(); // NULL in a child after fork
+	return r ? rt_load(&r->used) : 0;
+}
+
 static const struct rt_hooks hooks = {
 	.malloc_sampled = malloc_sampled,
 	.malloc_freed = rtp_heap_freed,
 	.heap_mark_terminated = rtp_heap_mark_terminated,
 	.heap_swept = rtp_heap_swept,
-	.block_event = block_event,
-	.mutex_event = mutex_event,
+	.block_event = rtp_block_event,
+	.mutex_event = rtp_mutex_event,
 	.thread_start = thread_start,
 	.thread_exit = thread_exit,
 	.app_returned = app_returned,
+	.table_bytes = table_bytes,
 };
 
 void

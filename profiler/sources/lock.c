@@ -20,44 +20,40 @@ below(uint64_t n)
 	return (uint64_t)(((__uint128_t)rt_rand_next(&seed) * n) >> 64);
 }
 
-RT_NOINLINE static void
-record(enum rtp_kind kind, uint64_t count_fix16, uint64_t ticks, int skip)
+// Inlined into the hooks, so that theirs is the one frame between here and the runtime.
+RT_INLINE void
+record(enum rtp_kind kind, uint64_t count_fix16, uint64_t ticks, int skip, uintptr_t stack_hi, const void *labels)
 {
 	struct rtp_regs here;
 	struct rtp_region *r = rtp_main();
 	if (!r)
 		return;
 	rtp_regs_here(&here);
-	// Who waited matters; who ended others' waiting is nobody's request.
-	const void *labels = kind == RTP_BLOCK && rtp_runtime() ? rtp_runtime()->labels() : NULL;
-	struct rtp_bucket *b = rtp_capture_bucket(r, kind, rtp_labels_off(r, labels), &here, skip + 2);
-	if (!b)
-		return;
-	rtp_add(&b->v[RTP_LOCK_COUNT_FIX16], count_fix16);
-	rtp_add(&b->v[RTP_LOCK_TICKS], ticks);
+	struct rtp_event e = { kind, skip + 1, rtp_labels_off(r, labels), stack_hi, count_fix16, ticks };
+	rtp_capture_count(r, &e, &here);
+	RT_KEEP_FRAME();
 }
 
-RT_NOINLINE void
-rtp_block_event(int64_t ticks, int64_t rate, int skip)
+void
+rtp_block_event(int64_t ticks, int64_t rate, int skip, uintptr_t stack_hi, const void *labels)
 {
-	if (ticks <= 0)
-		ticks = 1;
+	uint64_t count = 65536, t = (uint64_t)rt_max(ticks, (int64_t)1);
 	if (rate <= 0)
 		return;
-	if (ticks >= rate)
-		record(RTP_BLOCK, 65536, (uint64_t)ticks, skip);
-	else if (below((uint64_t)rate) < (uint64_t)ticks)
-		record(RTP_BLOCK, (uint64_t)(65536.0 * (double)rate / (double)ticks), (uint64_t)rate, skip);
-	__asm__ volatile("" ::: "memory"); // no tail call: the frames to skip are counted
+	if (rt_unlikely(t < (uint64_t)rate)) {
+		if (below((uint64_t)rate) >= t)
+			return;
+		count = (uint64_t)(65536.0 * (double)rate / (double)t);
+		t = (uint64_t)rate;
+	}
+	record(RTP_BLOCK, count, t, skip, stack_hi, labels);
 }
 
-RT_NOINLINE void
-rtp_mutex_event(int64_t ticks, int64_t fraction, int skip)
+// Without labels: who waited matters; who ended others' waiting is nobody's request.
+void
+rtp_mutex_event(int64_t ticks, int64_t fraction, int skip, uintptr_t stack_hi)
 {
-	if (ticks < 0)
-		ticks = 0;
-	if (fraction <= 0 || below((uint64_t)fraction) != 0)
-		return;
-	record(RTP_MUTEX, (uint64_t)fraction << 16, (uint64_t)(fraction * ticks), skip);
-	__asm__ volatile("" ::: "memory");
+	if (fraction > 0 && (fraction == 1 || below((uint64_t)fraction) == 0))
+		record(RTP_MUTEX, (uint64_t)fraction << 16, (uint64_t)(fraction * rt_max(ticks, (int64_t)0)), skip,
+		       stack_hi, NULL);
 }

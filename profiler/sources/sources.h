@@ -15,9 +15,10 @@ void rtp_heap_mark_terminated(void);
 void rtp_heap_swept(void);
 
 // ---- locks (sources/lock.c) ----
-// An event that cost c ticks. block: kept with probability min(1, c / rate). mutex: one in fraction.
-void rtp_block_event(int64_t ticks, int64_t rate, int skip);
-void rtp_mutex_event(int64_t ticks, int64_t fraction, int skip);
+// The runtime's hooks of these names (debug/hooks.h). block: an event of c ticks is kept with probability
+// min(1, c / rate). mutex: one in fraction.
+void rtp_block_event(int64_t ticks, int64_t rate, int skip, uintptr_t stack_hi, const void *labels);
+void rtp_mutex_event(int64_t ticks, int64_t fraction, int skip, uintptr_t stack_hi);
 
 // ---- goroutines (sources/goroutine.c) ----
 // A region of its own holding one bucket a distinct stack, or, when each, one struct rtp_goroutine a

@@ -42,8 +42,8 @@ near_library(char *buf, size_t n)
 	const char *slash = strrchr(info.dli_fname, '/');
 	int dir = slash ? (int)(slash - info.dli_fname) : 0;
 	for (size_t i = 0; i < rt_nelem(places); i++) {
-		snprintf(buf, n, "%.*s%s/" HELPER, dir ? dir : 1, dir ? info.dli_fname : ".", places[i]);
-		if (runnable(buf))
+		int len = snprintf(buf, n, "%.*s%s/" HELPER, dir ? dir : 1, dir ? info.dli_fname : ".", places[i]);
+		if ((size_t)len < n && runnable(buf))
 			return true;
 	}
 	return false;
@@ -53,16 +53,13 @@ bool
 rtp_helper_find(char *buf, size_t n)
 {
 	const char *env = getenv("GORT_SYMBOLIZER");
-	if (env && *env) {
-		snprintf(buf, n, "%s", env);
-		return runnable(buf);
-	}
+	if (env && *env)
+		return (size_t)snprintf(buf, n, "%s", env) < n && runnable(buf);
 	if (near_library(buf, n))
 		return true;
 	static const char *const fixed[] = { RTP_LIBEXECDIR "/" HELPER, RTP_BUILD_TOOLS "/" HELPER };
 	for (size_t i = 0; i < rt_nelem(fixed); i++) {
-		snprintf(buf, n, "%s", fixed[i]);
-		if (runnable(buf))
+		if ((size_t)snprintf(buf, n, "%s", fixed[i]) < n && runnable(buf))
 			return true;
 	}
 	return false;
@@ -129,8 +126,8 @@ parent_main(void *arg)
 static char **
 helper_env(char **to, size_t n)
 {
-	static const char *const pass[] = { "PATH=", "HOME=", "XDG_CACHE_HOME=", "GORT_CACHE=", "GORT_DEBUGINFOD=", "TMPDIR=",
-					    "ASAN_OPTIONS=", "UBSAN_OPTIONS=" };
+	static const char *const pass[] = { "PATH=", "HOME=", "XDG_CACHE_HOME=", "GORT_CACHE=", "GORT_DEBUGINFOD=",
+					    "GORT_DEBUG_PATH=", "TMPDIR=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=" };
 	size_t k = 0;
 	for (char **e = environ; e && *e && k < n - 1; e++)
 		for (size_t i = 0; i < rt_nelem(pass); i++)

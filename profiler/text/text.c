@@ -295,8 +295,8 @@ write_locks(struct text *t, struct rtp_bucket **b, size_t n)
 	}
 	put_mapping_marks(t);
 	for (size_t i = 0; i < n; i++) {
-		uint64_t count = rt_load(&b[i]->v[RTP_LOCK_COUNT_FIX16]) >> 16;
-		uint64_t ticks = rt_load(&b[i]->v[RTP_LOCK_TICKS]);
+		uint64_t count = rtp_count(t->r, b[i], RTP_LOCK_COUNT_FIX16) >> 16;
+		uint64_t ticks = rtp_count(t->r, b[i], RTP_LOCK_TICKS);
 		putf(t, "%" PRIu64 " %" PRIu64, ticks / fraction, rt_max(count / fraction, (uint64_t)1));
 		put_addresses(t, b[i]);
 		put_stack(t, b[i], false);

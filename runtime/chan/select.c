@@ -220,8 +220,10 @@ sellock(const struct selection *s, const uint16_t *order)
 	struct hchan *last = NULL;
 	for (int i = 0; i < s->nchans; i++) {
 		struct hchan *c = s->cases[order[i]].chan;
-		if (c != last)
+		if (!last)
 			rt_chan_lock(c);
+		else if (c != last)
+			rt_chan_lock_another(c);
 		last = c;
 	}
 }
@@ -343,11 +345,11 @@ select_wait(const struct selection *s, const uint16_t *order)
 
 	enqueue_all(s, order);
 	selunlock_but(s, order, first);
-	rt_park(&first->lock, WAIT_SELECT);
+	rt_park_spin(&first->lock, WAIT_SELECT);
 
 	struct sudog *won = gp->param;
 	if (t0 != 0)
-		rt_block_event(t0, won->releasetime, 3); // hides select_locked, select_few/many
+		rt_block_event(t0, won->releasetime, 2); // hides select_locked, select_few/many
 	dequeue_losers(s, gp, won);
 	return finish_case(s, gp, won);
 }

@@ -25,6 +25,31 @@ rt_set_hooks(const struct rt_hooks *h)
 	rt_store_release(&rt_hooks, h);
 }
 
+static uintptr_t
+stack_end(const struct g *gp)
+{
+	return rt_getsp() - gp->stack.lo < gp->stack.hi - gp->stack.lo ? gp->stack.hi : 0;
+}
+
+RT_NOINLINE void
+rt_block_event(int64_t began, int64_t ended, int skip)
+{
+	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
+	const struct g *gp = rt_getg();
+	if (h && h->block_event && ended > began)
+		h->block_event(ended - began, rt_load(&rt_block_profile_rate), skip + 1, stack_end(gp), gp->labels);
+	RT_KEEP_FRAME();
+}
+
+RT_NOINLINE void
+rt_mutex_event(int64_t ticks, int skip)
+{
+	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
+	if (h && h->mutex_event && ticks > 0)
+		h->mutex_event(ticks, rt_load(&rt_mutex_profile_fraction), skip + 1, stack_end(rt_getg()));
+	RT_KEEP_FRAME();
+}
+
 static bool
 started(void)
 {

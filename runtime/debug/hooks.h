@@ -36,21 +36,30 @@ struct rt_hooks {
 	// termination with the world stopped; sweep of the cycle finished.
 	void (*heap_mark_terminated)(void);
 	void (*heap_swept)(void);
-	// A goroutine waited this many cputicks; its own stack is the current one.
-	void (*block_event)(int64_t ticks, int skip);
+	// A goroutine waited this many cputicks; its own stack is the current one, and ends at stack_hi (0: it
+	// stands on another). rate: rt_block_profile_rate. skip: frames to hide.
+	void (*block_event)(int64_t ticks, int64_t rate, int skip, uintptr_t stack_hi, const void *labels);
 	// An unlock ended others' waiting of this many ticks; the unlocker's stack is the current one.
-	void (*mutex_event)(int64_t ticks, int skip);
+	// fraction: rt_mutex_profile_fraction.
+	void (*mutex_event)(int64_t ticks, int64_t fraction, int skip, uintptr_t stack_hi);
 	// A thread of the runtime starts (on it, before it runs goroutines) or ends.
 	void (*thread_start)(struct m *mp);
 	void (*thread_exit)(struct m *mp);
 	// app returned: on goroutine 1 at depth 0, nothing else is scheduled any more, exit handlers have
 	// not run yet. The world can be stopped and a collection run.
 	void (*app_returned)(void);
+	// Bytes that the profiler's tables take. At any time, on any thread, also in a signal handler.
+	uint64_t (*table_bytes)(void);
 };
 
 // Installs the table (kept, not copied; NULL removes). Flags are set separately.
 __attribute__((visibility("default"))) void rt_set_hooks(const struct rt_hooks *h);
 extern _Atomic(const struct rt_hooks *) rt_hooks;
+
+// Pass the events on; times are cputicks, skip counts the frames to hide above these functions'. Not for
+// tail calls.
+void rt_block_event(int64_t began, int64_t ended, int skip);
+void rt_mutex_event(int64_t ticks, int skip);
 
 // Heap sampling: mean bytes between samples; 0 off, 1 every allocation. Go: MemProfileRate.
 extern _Atomic int64_t rt_mem_profile_rate;

@@ -80,6 +80,52 @@ Test(region, concurrent_insertion_loses_and_doubles_nothing)
 	rtp_region_free(r);
 }
 
+struct counter {
+	struct rtp_region *r;
+	uint64_t owner;
+};
+
+static void *
+count_locks(void *arg)
+{
+	const struct counter *c = arg;
+	for (int i = 0; i < ROUNDS; i++) {
+		uintptr_t pcs[2] = { (uintptr_t)(i % 10) + 1, 7 };
+		struct rtp_cell *cell = rtp_cell(c->r, rtp_bucket(c->r, RTP_BLOCK, 0, pcs, 2), c->owner);
+		rt_store(&cell->v[RTP_LOCK_TICKS], rt_load(&cell->v[RTP_LOCK_TICKS]) + 1);
+	}
+	return NULL;
+}
+
+Test(region, cells_of_several_threads_add_up_and_only_grow)
+{
+	struct rtp_region *r = rtp_region_new(64 << 20);
+	struct counter c[THREADS];
+	pthread_t th[THREADS];
+	uint64_t last = 0, total;
+	for (int i = 0; i < THREADS; i++) {
+		c[i] = (struct counter){ r, (uint64_t)i + 1 };
+		pthread_create(&th[i], NULL, count_locks, &c[i]);
+	}
+	do {
+		total = 0;
+		rtp_for_buckets(b, r, RTP_BLOCK)
+			total += rtp_count(r, b, RTP_LOCK_TICKS);
+		cr_assert_geq(total, last);
+		last = total;
+	} while (total < (uint64_t)THREADS * ROUNDS);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(th[i], NULL);
+	rtp_for_buckets(b, r, RTP_BLOCK) {
+		uintptr_t cells = 0;
+		cr_assert_eq(rtp_count(r, b, RTP_LOCK_TICKS), THREADS * ROUNDS / 10);
+		for (struct rtp_cell *x = rtp_at(r, rt_load(&b->cells)); x; x = rtp_at(r, x->next))
+			cells++;
+		cr_assert_eq(cells, THREADS);
+	}
+	rtp_region_free(r);
+}
+
 // A process that died may have written anywhere: what rtp_region_sound lets through can be written out.
 static void
 fill(struct rtp_region *r)
@@ -90,7 +136,7 @@ fill(struct rtp_region *r)
 		uint64_t labels = rtp_off(r, rtp_labels_with(r, NULL, &l, 1));
 		rtp_add(&rtp_bucket(r, RTP_CPU, labels, pcs, 3)->v[RTP_CPU_COUNT], i);
 		rtp_add(&rtp_bucket(r, RTP_HEAP, 64 * i, pcs, 2)->v[RTP_ALLOCS], i);
-		rtp_add(&rtp_bucket(r, RTP_BLOCK, 0, pcs, 3)->v[RTP_LOCK_TICKS], i);
+		rtp_add(&rtp_cell(r, rtp_bucket(r, RTP_BLOCK, 0, pcs, 3), 1)->v[RTP_LOCK_TICKS], i);
 	}
 	struct rtp_mapping *m = rtp_alloc(r, sizeof(*m));
 	char *path = rtp_alloc(r, 16);

@@ -36,6 +36,24 @@ fn main() { let mut b = Basket { sum: 0u64 }; b.fill(300_000_000); std::process:
 '''
 
 
+JIT = r'''
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+static const unsigned char code[] = {0xb8, 0x00, 0x00, 0x10, 0x00, 0x83, 0xe8, 0x01, 0x75, 0xfb, 0xc3}; // mov $1M,%eax; 1: sub $1,%eax; jne 1b; ret
+__attribute__((noinline)) void call_it(void (*f)(void)) { f(); __asm__ volatile(""); }
+int main(void) {
+	void *p = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void (*f)(void);
+	memcpy(p, code, sizeof(code));
+	mprotect(p, 4096, PROT_READ | PROT_EXEC);
+	memcpy(&f, &p, sizeof(f));
+	while (clock() < CLOCKS_PER_SEC / 2)
+		for (int i = 0; i < 10; i++) call_it(f);
+}
+'''
+
+
 class Symbolize(check.TestCase):
     def setUp(self):
         d = tempfile.TemporaryDirectory()
@@ -102,6 +120,45 @@ class Symbolize(check.TestCase):
                 shutil.rmtree(self.at('cache'), ignore_errors=True)
                 self.assertWhole(self.profile(exe))
                 os.unlink(self.at(place))
+
+    def test_separate_debug_file_by_build_id(self):
+        exe = self.build_cxx()
+        notes = check.run('readelf', '-n', exe).out
+        build_id = re.search(r'Build ID: (\w{40})', notes)[1]
+        place = self.at('debug/.build-id/' + build_id[:2])
+        os.makedirs(place)
+        debug = os.path.join(place, build_id[2:] + '.debug')
+        subprocess.run(['objcopy', '--only-keep-debug', exe, debug], check=True)
+        subprocess.run(['objcopy', '--strip-all', exe], check=True)
+        self.assertNotIn('Basket', self.profile(exe).text)
+        self.assertWhole(self.profile(exe, GORT_DEBUG_PATH='/nonexistent:' + self.at('debug')))
+        # Another program's file under this name is none.
+        shutil.rmtree(self.at('cache'), ignore_errors=True)
+        subprocess.run(['objcopy', '--only-keep-debug', self.build_cxx('-DOTHER', '-O1'), debug], check=True)
+        subprocess.run(['objcopy', '--strip-all', self.build_cxx()], check=True)
+        self.assertNotIn('Basket', self.profile(exe, GORT_DEBUG_PATH=self.at('debug')).text)
+
+    def test_any_link_of_the_program(self):
+        """Position-independent or not, with or without lazy binding; code at other addresses than in the file."""
+        for flags in (['-pie', '-fPIE'], ['-no-pie', '-fno-pie'], ['-Wl,-z,now', '-Wl,-z,separate-code'],
+                      ['-Wl,-z,noseparate-code', '-no-pie'], ['-Wl,-Ttext-segment=0x30000000', '-no-pie']):
+            with self.subTest(flags=flags):
+                self.assertWhole(self.profile(self.build_cxx(*flags)))
+
+    def test_code_without_a_file(self):
+        """What a JIT compiler makes has no name: an address, under its caller."""
+        with open(self.at('jit.c'), 'w') as f:
+            f.write(JIT)
+        subprocess.run([shutil.which('cc') or check.skip('no C compiler'), '-O1', '-g', '-o', self.at('jit'), self.at('jit.c')],
+                       check=True)
+        p = self.profile(self.at('jit'))
+        made = {i for i, names in p.locations.items() if not names}
+        self.assertTrue(made)
+        text = p.text.split('Locations\n', 1)[1]
+        for i in made:
+            self.assertRegex(text, r'(?m)^ *%d: 0x[0-9a-f]+ *$' % i)
+        self.assertGreater(p.total(0, 'call_it'), p.total(0) * 0.9, p.text)
+        self.assertGreater(sum(v[0] for v, frames in p.samples if frames[:1] == ['call_it']), p.total(0) * 0.9, p.text)
 
     def test_stripped(self):
         p = self.profile(self.build_cxx('-s'))

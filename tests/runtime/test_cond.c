@@ -137,8 +137,9 @@ GORT_TEST(cond, tickets_may_wrap_around)
 static int64_t block_ticks;
 
 static void
-on_block(int64_t ticks, int skip)
+on_block(int64_t ticks, int64_t rate, int skip, uintptr_t stack_hi, const void *labels)
 {
+	(void)rate, (void)stack_hi, (void)labels;
 	(void)skip;
 	block_ticks += ticks;
 }

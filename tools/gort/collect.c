@@ -235,7 +235,7 @@ total(struct rtp_region *r, enum rtp_kind kind, int col)
 	rtp_for_buckets(b, r, kind) {
 		int64_t n, bytes;
 		if (kind != RTP_HEAP) {
-			sum += (double)rt_load(&b->v[col]);
+			sum += (double)rtp_count(r, b, col);
 			continue;
 		}
 		rtp_heap_read(r, b, v);

@@ -41,7 +41,10 @@ struct object {
 	struct string_node *strings; // owned
 };
 
-static char *debuginfo_path; // NULL: the standard places
+// Where separate debug files are looked for, as libdwfl spells it: beside the object and in .debug there
+// with a checksum, then by path and by build id below each folder. NULL: the standard places, of which
+// the folder is /usr/lib/debug.
+static char *debuginfo_path;
 
 static const Dwfl_Callbacks callbacks = {
 	.find_elf = dwfl_build_id_find_elf,
@@ -76,9 +79,19 @@ same_build_id(Elf *elf, const char *want)
 	return !*want || strcmp(hex, want) == 0;
 }
 
+static void
+set_debuginfo_path(void)
+{
+	const char *dirs = getenv("GORT_DEBUG_PATH");
+	if (!debuginfo_path && dirs && *dirs &&
+	    asprintf(&debuginfo_path, ":.debug:%s:/usr/lib/debug", dirs) < 0)
+		debuginfo_path = NULL;
+}
+
 struct object *
 object_open(const char *path, const char *build_id, struct object_info *info)
 {
+	set_debuginfo_path();
 	*info = (struct object_info){ 0 };
 	struct object *o = calloc(1, sizeof(*o));
 	if (!o)
