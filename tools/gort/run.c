@@ -407,7 +407,7 @@ show_main_process(struct run *r)
 static void
 wait_once(struct run *r)
 {
-	struct pollfd p[2] = { { r->signals, POLLIN, 0 }, { r->c.listener, POLLIN, 0 } };
+	struct pollfd p[2] = { { r->signals, POLLIN, 0 }, { r->c.arrived, POLLIN, 0 } };
 	poll(p, 2, poll_timeout(r));
 	if (p[1].revents)
 		collect_accept(&r->c);
@@ -440,7 +440,7 @@ await_daemons(struct run *r)
 		reap(r);
 		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) != 0)
 			return;
-		struct pollfd p = { r->c.listener, POLLIN, 0 };
+		struct pollfd p = { r->c.arrived, POLLIN, 0 };
 		if (poll(&p, 1, 20) == 1)
 			collect_accept(&r->c);
 	}
@@ -479,12 +479,15 @@ summarize(const struct run *r, int running)
 static void
 follow_daemons(struct run *r)
 {
+	collect_pause(&r->c);
 	if (fork() != 0)
 		return;
 	setsid();
+	if (!collect_resume(&r->c))
+		_exit(1);
 	r->c.quiet = true;
 	while (collect_running(&r->c) > 0) {
-		struct pollfd p = { r->c.listener, POLLIN, 0 };
+		struct pollfd p = { r->c.arrived, POLLIN, 0 };
 		poll(&p, 1, 500);
 		if (p.revents)
 			collect_accept(&r->c);
@@ -532,6 +535,7 @@ run_program(struct run *r)
 	}
 	while (!r->over)
 		wait_once(r);
+	collect_accept(&r->c);
 	await_daemons(r);
 	collect_ended(&r->c);
 	int running = r->duration_over ? 0 : collect_running(&r->c);
