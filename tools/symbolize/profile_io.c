@@ -8,34 +8,13 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#define MAX_BYTES ((size_t)1 << 30) // of an unpacked profile: a bomb is refused
-
-struct bytes {
-	uint8_t *p;
-	size_t len, cap;
-};
-
-static bool
-reserve(struct bytes *b, size_t n)
-{
-	if (b->len + n <= b->cap)
-		return true;
-	size_t cap = b->cap ? b->cap : 1 << 16;
-	while (cap < b->len + n)
-		cap *= 2;
-	uint8_t *p = cap <= MAX_BYTES ? realloc(b->p, cap) : NULL;
-	if (!p)
-		return false;
-	b->p = p;
-	b->cap = cap;
-	return true;
-}
+#include "bytes.h"
 
 static bool
 read_all(int fd, struct bytes *b)
 {
 	for (;;) {
-		if (!reserve(b, 1 << 16))
+		if (!bytes_reserve(b, 1 << 16))
 			return false;
 		ssize_t n = read(fd, b->p + b->len, b->cap - b->len);
 		if (n == 0)
@@ -68,7 +47,7 @@ gunzip(const uint8_t *data, size_t len, struct bytes *out)
 	if (len > UINT32_MAX || inflateInit2(&z, 15 + 16) != Z_OK)
 		return "too large";
 	int rc = Z_OK;
-	while (rc == Z_OK && reserve(out, 1 << 16)) {
+	while (rc == Z_OK && bytes_reserve(out, 1 << 16)) {
 		z.next_out = out->p + out->len;
 		z.avail_out = (uInt)(out->cap - out->len);
 		uInt before = z.avail_out;
@@ -276,19 +255,10 @@ struct strings {
 	uint32_t *slot; // id + 1
 };
 
-static uint64_t
-hash(const char *s)
-{
-	uint64_t h = 0xcbf29ce484222325ull;
-	for (; *s; s++)
-		h = (h ^ (uint8_t)*s) * 0x100000001b3ull;
-	return h ^ h >> 29;
-}
-
 static size_t
 find_slot(const struct strings *t, const char *s)
 {
-	size_t i = hash(s) & (t->nslots - 1);
+	size_t i = hash_string(s) & (t->nslots - 1);
 	while (t->slot[i] && strcmp(t->p->string_table[t->slot[i] - 1], s) != 0)
 		i = (i + 1) & (t->nslots - 1);
 	return i;
