@@ -6,7 +6,8 @@
 //   - stacks from sp - 128 and registers of the goroutines that threads run, of goroutine 1, of those in
 //     system calls (sched/stw.c knows where)
 //   - the word that a general register of a signal-stopped thread points to: it may be about to store
-//     there, past its test of the barrier's flag (hazard 2)
+//     there, past its test of the barrier's flag (hazard 2); also of code that a signal handler of the
+//     program's had interrupted when the stop came
 //   - what the runtime holds for them: g fields, sudogs, Ps, timers
 // Afterwards, by a worker or by whoever is about to run it: every other goroutine, with its g and sudogs.
 // None has run since t0, nobody else writes its frames without a barrier, and what leaves a sudog is
@@ -366,14 +367,43 @@ mark_slot(struct gcwork *w, uintptr_t p)
 }
 
 static void
-mark_stored_slots(struct gcwork *w, const struct m *mp)
+mark_registers(struct gcwork *w, const void *uc)
 {
 	uintptr_t regs[RT_UC_REGS];
-	if (!mp->stop_uc || !rt_gc_shade_registers)
-		return;
-	rt_uc_regs(mp->stop_uc, regs);
+	rt_uc_regs(uc, regs);
 	for (unsigned i = 0; i < RT_UC_REGS; i++)
 		mark_slot(w, regs[i]);
+}
+
+// Registers that signal frames in [lo, hi) keep: the stop found the thread in a handler of the program's,
+// which had interrupted code that may be about to store. A frame begins with the address of the C library's
+// return from a signal, the context follows. A stale one marks a little more. Returns the sp of the code that
+// the outermost interrupted, 0 without one.
+__attribute__((no_sanitize("address", "thread"))) static uintptr_t
+mark_signal_frames(struct gcwork *w, uintptr_t lo, uintptr_t hi, uintptr_t sigreturn)
+{
+	uintptr_t sp = 0;
+	for (lo = rt_round_up(lo, sizeof(void *)); lo + sizeof(void *) + RT_UC_BYTES <= hi; lo += sizeof(void *))
+		if (*(const volatile uintptr_t *)lo == sigreturn) {
+			const void *uc = (const void *)(lo + sizeof(void *));
+			mark_registers(w, uc);
+			sp = rt_uc_sp(uc);
+		}
+	return sp;
+}
+
+static void
+mark_stored_slots(struct gcwork *w, const struct m *mp)
+{
+	if (!mp->stop_uc || !rt_gc_shade_registers)
+		return;
+	mark_registers(w, mp->stop_uc);
+	uintptr_t lo, hi, sp = rt_uc_sp(mp->stop_uc), sigstack = (uintptr_t)mp->sigstack;
+	uintptr_t sigreturn = ((const uintptr_t *)mp->stop_uc)[-1]; // of our own handler's frame
+	if (sp - sigstack < mp->sigstack_size)
+		sp = mark_signal_frames(w, sp, sigstack + mp->sigstack_size, sigreturn);
+	if (rt_stack_bounds(sp, &lo, &hi))
+		mark_signal_frames(w, sp, hi, sigreturn);
 }
 
 static void

@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 
+#define RT_UC_BYTES 232 // how far into a context the general registers and sp reach
 #define RT_UC_REGS 15 // what rt_uc_regs gives: all but rsp and rip
 
 RT_INLINE void
