@@ -69,10 +69,11 @@ with tempfile.TemporaryDirectory() as d:
         subprocess.run([speed, "work8"], env={**base, **profiled(e, "cpu,rate=%d" % hz)}, stdout=subprocess.DEVNULL)
         f = glob.glob(e + "/*.cpu.pb.gz")[0]
         text = subprocess.run(["go", "tool", "pprof", "-top", f], capture_output=True, text=True).stdout
-        m = re.search(r"Total samples = ([\d.]+)s", text)
+        m = re.search(r"Total samples = ([\d.]+)(m?s)", text)
         if not m:
             sys.exit("no total in %s:\n%s" % (f, text))
-        row("8 threads, 4 s of CPU time, samples at %d Hz" % hz, 4, float(m[1]), "%.1f %%" % (100 * float(m[1]) / 4))
+        got = float(m[1]) / (1000 if m[2] == "ms" else 1)
+        row("8 threads, 4 s of CPU time, samples at %d Hz" % hz, 4, got, "%.1f %%" % (100 * got / 4))
         text = subprocess.run(["go", "tool", "pprof", "-tags", f], capture_output=True, text=True).stdout
         each = sorted(float(v) * (1 if unit == "ms" else 1000) for v, unit in re.findall(r"([\d.]+)(m?s) \(.*\): w\d", text))
         print("    each of %d threads, 500 ms: %.0f to %.0f ms" % (len(each), each[0], each[-1]))
