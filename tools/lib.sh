@@ -4,7 +4,9 @@
 
 build_packages='gcc libc6-dev meson ninja-build pkgconf python3 libunwind-dev libprotobuf-c-dev
 	protobuf-c-compiler zlib1g-dev libdw-dev libelf-dev libmicrohttpd-dev'
-test_packages='clang libclang-rt-14-dev libcriterion-dev binutils procps spin chromium valgrind'
+# The second line: programs that are run under gort run (tests/native/test_programs.py).
+test_packages='clang libclang-rt-14-dev libcriterion-dev binutils procps spin chromium valgrind
+	xz-utils sqlite3 redis-server redis-tools nginx-light wrk postgresql'
 
 say() {
 	printf '\n== %s\n' "$*" >&2
@@ -17,8 +19,23 @@ missing() {
 	done
 }
 
-# need_packages PACKAGE...: installs what is missing, without questions. Does nothing else when all is
-# there; where apt is not, says what the machine should have and lets the build find out.
+# install_packages PACKAGE...: by apt, without questions. Servers among them are not started: the tests start
+# their own.
+install_packages() {
+	sudo=
+	[ "$(id -u)" = 0 ] || sudo='sudo -n'
+	policy=/usr/sbin/policy-rc.d
+	[ ! -e "$policy" ] || policy=
+	[ -z "$policy" ] || printf '#!/bin/sh\nexit 101\n' | $sudo install -m 755 /dev/stdin "$policy"
+	$sudo apt-get update -qq >&2
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
+	status=$?
+	[ -z "$policy" ] || $sudo rm -f "$policy"
+	return $status
+}
+
+# need_packages PACKAGE...: installs what is missing. Does nothing else when all is there; where apt is
+# not, says what the machine should have and lets the build find out.
 need_packages() {
 	if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 		say "no apt here; needed are what Debian calls:" "$@"
@@ -27,10 +44,7 @@ need_packages() {
 	wanted=$(missing "$@")
 	[ -n "$wanted" ] || return 0
 	say "installing" $wanted
-	sudo=
-	[ "$(id -u)" = 0 ] || sudo='sudo -n'
-	$sudo apt-get update -qq >&2
-	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $wanted >&2
+	install_packages $wanted
 }
 
 # need_go: a go on PATH is used as it is; otherwise one in the usual place, otherwise Debian's.

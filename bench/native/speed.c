@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What being profiled costs: nanoseconds an operation, the least of several rounds.
 //   speed pair|few|mixed|mutex|mutex1|work|work8
+#define _GNU_SOURCE
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -84,8 +85,12 @@ static void
 eight(long ms)
 {
 	pthread_t th[8];
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 8; i++) {
+		char name[16];
+		snprintf(name, sizeof(name), "w%d", i);
 		pthread_create(&th[i], NULL, worker, (void *)(intptr_t)ms);
+		pthread_setname_np(th[i], name);
+	}
 	for (int i = 0; i < 8; i++)
 		pthread_join(th[i], NULL);
 }

@@ -54,8 +54,9 @@ with tempfile.TemporaryDirectory() as d:
     row("pthread mutex, uncontended, block and mutex", a, b, "+%.1f ns" % (b - a))
     a, b = interleaved([speed, "mutex"], [{}, profiled(d, "heap")])
     row("  the same, heap profile only", a, b, "+%.1f ns" % (b - a))
-    a, b = interleaved([speed, "mutex1"], [{}, profiled(d, "heap")])
-    row("  the same, a program of one thread", a, b, "+%.1f ns" % (b - a))
+    for what in ("heap", "block,mutex", "cpu"):
+        a, b = interleaved([speed, "mutex1"], [{}, profiled(d, what)])
+        row("  a program of one thread, %s" % what, a, b, "+%.1f ns" % (b - a))
     if subprocess.run(["c++", "-O2", "-o", throw, os.path.join(here, "throw.cc")]).returncode == 0:
         a, b = interleaved([throw], [{}, profiled(d, "cpu,heap,block,mutex")])
         row("C++ throw and catch through 10 frames", a, b, "%.3fx" % (b / a))
@@ -72,3 +73,6 @@ with tempfile.TemporaryDirectory() as d:
         if not m:
             sys.exit("no total in %s:\n%s" % (f, text))
         row("8 threads, 4 s of CPU time, samples at %d Hz" % hz, 4, float(m[1]), "%.1f %%" % (100 * float(m[1]) / 4))
+        text = subprocess.run(["go", "tool", "pprof", "-tags", f], capture_output=True, text=True).stdout
+        each = sorted(float(v) * (1 if unit == "ms" else 1000) for v, unit in re.findall(r"([\d.]+)(m?s) \(.*\): w\d", text))
+        print("    each of %d threads, 500 ms: %.0f to %.0f ms" % (len(each), each[0], each[-1]))

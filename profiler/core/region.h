@@ -19,7 +19,7 @@ enum rtp_kind {
 	RTP_MUTEX,
 	RTP_GOROUTINE,
 	RTP_THREADCREATE,
-	RTP_WALL,   // in regions of their own (sources/wall.c)
+	RTP_WALL,   // goroutines: in regions of their own (sources/wall.c); threads: here
 	RTP_GOROUTINELEAK,
 	RTP_CUSTOM, // in regions of their own (sources/custom.c)
 	RTP_KINDS
@@ -38,7 +38,7 @@ enum { RTP_ALLOCS, RTP_ALLOC_BYTES, RTP_FREES, RTP_FREE_BYTES, RTP_HEAP_NCOL };
 #define RTP_CPU_FRAMES 64
 
 // Pseudo addresses in a stack: too small to be code.
-enum rtp_marker { RTP_PC_TRUNCATED = 1, RTP_PC_LOST = 2, RTP_PC_MARKERS };
+enum rtp_marker { RTP_PC_TRUNCATED = 1, RTP_PC_LOST = 2, RTP_PC_RUNNING = 3, RTP_PC_MARKERS };
 
 // What one thread counted of a lock bucket, by plain stores: only the thread that has the slot `owner`
 // writes. Cells only grow; they and the bucket's own counters add up (rtp_count).
@@ -103,6 +103,7 @@ struct rtp_region {
 	int64_t start_wall, start_mono;
 	_Atomic int64_t end_mono;  // exit handlers ran; 0: it runs, or was killed
 	_Atomic int32_t want_hz;   // gort run asks for CPU samples at this rate
+	_Atomic int32_t want_wall; // ... that threads' waits are looked at
 	_Atomic uint32_t evicted;  // the program took SIGPROF for itself
 	_Atomic uint64_t goroutines; // of a dump: list of struct rtp_goroutine (core/goroutine.h)
 	_Atomic uint64_t labels_bytes, labels_lost; // core/labels.c

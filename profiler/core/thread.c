@@ -74,6 +74,7 @@ new_slot(int tid, uintptr_t lo, uintptr_t hi)
 		t->timer = -1;
 		rt_store(&t->labels, 0);
 		t->named_at = 0;
+		rt_store(&t->wait_bucket, 0);
 		t->last = UINT32_MAX;
 		rt_store(&t->ask_sp, 0);
 		rt_store(&t->stack_hi, hi);
@@ -106,20 +107,29 @@ mapped_stack(uintptr_t sp, uintptr_t tp, uintptr_t *lo, uintptr_t *hi)
 	*hi = tp > sp && tp < m.hi ? tp : m.hi;
 }
 
-// The calling thread's stack. In a program with the runtime without libc's help, which mallocs: this may
-// be a hook inside the runtime. libc's answer for the main thread depends on RLIMIT_STACK and may reach
-// below what is mapped; nothing below sp is ever read, so that is harmless.
+// The calling thread's stack, by the mappings: libc's answer mallocs under the thread's own lock, and this may be a
+// hook inside the runtime, or that very malloc.
 static void
 own_stack(uintptr_t *lo, uintptr_t *hi)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	const struct rt_introspect *rt = rtp_runtime();
+	*lo = *hi = 0;
+	if (!rt || !rt->stack_bounds(here, lo, hi))
+		mapped_stack(here, rtp_thread_pointer(), lo, hi);
+}
+
+// The same by libc, in a thread that holds none of its locks; much cheaper. For the main thread it depends on
+// RLIMIT_STACK and may reach below what is mapped; nothing below sp is ever read, so that is harmless.
+static void
+own_stack_by_libc(uintptr_t *lo, uintptr_t *hi)
 {
 	pthread_attr_t a;
 	void *addr = NULL;
 	size_t size = 0;
 	*lo = *hi = 0;
-	const struct rt_introspect *rt = rtp_runtime();
-	if (rt) {
-		if (!rt->stack_bounds((uintptr_t)&a, lo, hi))
-			mapped_stack((uintptr_t)&a, rtp_thread_pointer(), lo, hi);
+	if (rtp_runtime()) {
+		own_stack(lo, hi);
 		return;
 	}
 	if (pthread_getattr_np(pthread_self(), &a) != 0)
@@ -131,13 +141,13 @@ own_stack(uintptr_t *lo, uintptr_t *hi)
 	pthread_attr_destroy(&a);
 }
 
-struct rtp_thread *
-rtp_thread_self(void)
+static struct rtp_thread *
+slot_with(void (*stack)(uintptr_t *lo, uintptr_t *hi))
 {
 	if (rtp_self)
 		return rtp_self;
 	uintptr_t lo, hi;
-	own_stack(&lo, &hi);
+	stack(&lo, &hi);
 	struct rtp_thread *t = new_slot((int)syscall(SYS_gettid), lo, hi);
 	if (t && rt_load(&t->stack_lo) == 0) { // adopted before it came here itself
 		rt_store(&t->stack_hi, hi);
@@ -145,6 +155,18 @@ rtp_thread_self(void)
 	}
 	rtp_self = t;
 	return t;
+}
+
+struct rtp_thread *
+rtp_thread_self(void)
+{
+	return slot_with(own_stack);
+}
+
+struct rtp_thread *
+rtp_thread_begin(void)
+{
+	return slot_with(own_stack_by_libc);
 }
 
 void

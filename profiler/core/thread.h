@@ -32,6 +32,9 @@ struct rtp_thread {
 	uint32_t last; // ring index of its latest record, UINT32_MAX none; the handler's
 	_Atomic uint64_t labels; // label set of a native thread
 	int64_t named_at;        // when labels was read from the thread's name; under the drain lock
+	// What it was found doing last, as long as its CPU clock stands still: sources/waits.c, under its lock.
+	_Atomic uint64_t wait_bucket; // offset; 0 none
+	int64_t wait_cpu;             // ns
 	uint64_t seen; // offset of stacks met before (sources/capture.c); the thread's own
 	_Atomic uint32_t tail;   // words written; the handler's
 	char pad[64];            // the two ends of the ring on lines of their own
@@ -81,6 +84,8 @@ rtp_thread_self_peek(void)
 {
 	return rtp_self;
 }
+// The same where the thread holds no lock of libc's: at its beginning.
+struct rtp_thread *rtp_thread_begin(void);
 // The calling thread ends.
 void rtp_thread_exit(void);
 // A slot for another thread of this process, found by its id; its stack bounds follow on demand.

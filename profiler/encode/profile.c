@@ -54,6 +54,7 @@ static const struct kind_desc kinds[RTP_KINDS] = {
 static const char *const marker_names[RTP_PC_MARKERS] = {
 	[RTP_PC_TRUNCATED] = "[truncated]",
 	[RTP_PC_LOST] = "[lost samples]",
+	[RTP_PC_RUNNING] = "[running]",
 };
 
 // ---- tables of the writer ----

@@ -108,7 +108,7 @@ static const struct {
 	{ "mutex", "Who held locks that others waited for; sampled by gort_set_mutex_profile_fraction" },
 	{ "profile", "CPU time, for as many seconds as the parameter says (30)" },
 	{ "threadcreate", "The number of threads" },
-	{ "wall", "Where goroutines spend time, running or waiting, for as many seconds as the parameter says (30)" },
+	{ "wall", "Where goroutines or threads spend time, running or waiting, for as many seconds as the parameter says (30)" },
 };
 
 static const char *
@@ -134,8 +134,7 @@ rtp_page_index(int fd)
 	int n = rtp_profile_list(list, (int)rt_nelem(list) - 3);
 	list[n++] = (struct rtp_listed){ "cmdline", 0 };
 	list[n++] = (struct rtp_listed){ "profile", 0 };
-	if (rtp_runtime())
-		list[n++] = (struct rtp_listed){ "wall", 0 };
+	list[n++] = (struct rtp_listed){ "wall", 0 };
 	qsort(list, (size_t)n, sizeof(list[0]), by_name);
 	rtp_page_puts(&p, "<html>\n<head>\n<title>/debug/pprof/</title>\n<style>\n"
 			  "body { font-family: sans-serif; margin: 2em; }\n"

@@ -30,8 +30,10 @@ step_aside(void)
 	if (!rt_load(&on) || rtp_busy || !r || r->pid != getpid())
 		return false;
 	rtp_busy++;
-	rtp_reader_stop();
-	return true;
+	bool ran = rtp_reader_stop();
+	if (!ran)
+		rtp_busy--;
+	return ran;
 }
 
 static void

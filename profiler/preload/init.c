@@ -33,25 +33,38 @@
 
 static struct rtp_native native;
 static struct stat stderr_at_start;
-static bool cpu_on;
+static bool cpu_on, wall_on;
 static uintptr_t own_lo, own_hi; // this library's code
+
+// The program may have closed it, and the number may be a socket of its own now. Our own threads have other
+// descriptors.
+static int
+open_stderr(void)
+{
+	struct stat st;
+	int fd = rtp_is_own_thread() ? open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY) : 2;
+	if (fd < 0 || (fstat(fd, &st) == 0 && st.st_dev == stderr_at_start.st_dev && st.st_ino == stderr_at_start.st_ino))
+		return fd;
+	if (fd != 2)
+		close(fd);
+	return -1;
+}
 
 void
 preload_notice(const char *format, ...)
 {
 	char line[512] = "gort: ";
-	struct stat st;
 	va_list ap;
-	// The program may have closed it, and the number may be a socket of its own now.
-	if (fstat(2, &st) != 0 || st.st_dev != stderr_at_start.st_dev || st.st_ino != stderr_at_start.st_ino)
-		return;
 	va_start(ap, format);
 	int n = 6 + vsnprintf(line + 6, sizeof(line) - 7, format, ap);
 	va_end(ap);
 	n = rt_min(n, (int)sizeof(line) - 2);
 	line[n++] = '\n';
-	if (write(2, line, (size_t)n) < 0)
+	int fd = open_stderr();
+	if (fd >= 0 && write(fd, line, (size_t)n) < 0)
 		return; // nowhere to say it
+	if (fd >= 0 && rtp_is_own_thread())
+		close(fd);
 }
 
 int64_t
@@ -62,16 +75,19 @@ preload_now(void)
 	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
 }
 
+double
+preload_uniform(void)
+{
+	static _Thread_local uint64_t seed __attribute__((tls_model("initial-exec")));
+	if (seed == 0)
+		seed = (uint64_t)preload_now() ^ (uintptr_t)&seed;
+	return (double)(rt_rand_next(&seed) >> 11) * 0x1p-53;
+}
+
 uint64_t
 preload_exponential(double mean)
 {
-	static _Thread_local uint64_t seed __attribute__((tls_model("initial-exec")));
-	if (mean <= 1)
-		return 1;
-	if (seed == 0)
-		seed = (uint64_t)preload_now() ^ (uintptr_t)&seed;
-	double u = (double)((rt_rand_next(&seed) >> 11) + 1) * 0x1p-53; // (0, 1]
-	return 1 + (uint64_t)(-rtp_ln(u) * mean);
+	return mean <= 1 ? 1 : 1 + (uint64_t)(-rtp_ln(1 - preload_uniform()) * mean);
 }
 
 int
@@ -99,8 +115,8 @@ find_own_code(void)
 	const struct rtp_modules *t = rtp_modules_enter(&token);
 	const struct rtp_module *m = rtp_module_of(t, (uintptr_t)find_own_code);
 	if (m) {
-		own_lo = m->lo;
-		own_hi = m->hi;
+		own_lo = native.own_lo = m->lo;
+		own_hi = native.own_hi = m->hi;
 	}
 	rtp_modules_leave(token);
 }
@@ -154,7 +170,7 @@ kinds_on(void)
 {
 	return (uint32_t)(preload_opt.cpu << RTP_CPU | preload_opt.heap << RTP_HEAP |
 			  preload_opt.block << RTP_BLOCK | preload_opt.mutex << RTP_MUTEX |
-			  preload_opt.threadcreate << RTP_THREADCREATE);
+			  preload_opt.threadcreate << RTP_THREADCREATE | preload_opt.wall << RTP_WALL);
 }
 
 // The name it was started by (redis-server is a link to redis-check-rdb), where that is a name. Kept:
@@ -224,12 +240,33 @@ start_cpu(void)
 }
 
 static void
+start_wall(void)
+{
+	rtp_waits_start();
+	wall_on = true;
+}
+
+static void
+stop_wall(void)
+{
+	if (wall_on)
+		rtp_waits_stop();
+	wall_on = false;
+}
+
+// What gort run wishes.
+static void
 tick(void)
 {
 	struct rtp_region *r = rtp_main_peek();
 	preload_signals_check();
 	if (!r)
 		return;
+	int wall = rt_load(&r->want_wall);
+	if (wall < 0)
+		stop_wall();
+	else if (wall > 0 && !wall_on)
+		start_wall();
 	int hz = rt_load(&r->want_hz);
 	if (cpu_on && hz < 0) { // gort run -duration: it has what it wanted
 		rtp_cpu_release();
@@ -252,10 +289,14 @@ start(bool again)
 	rtp_modules_refresh(r);
 	if (!again)
 		find_own_code();
-	rtp_thread_self();
+	rtp_thread_begin();
 	if (preload_opt.cpu)
 		start_cpu();
-	rtp_reader_start();
+	if (preload_opt.wall)
+		start_wall();
+	// Not without need: libc's locks and allocator are cheaper in a process of one thread.
+	if (preload_opt.cpu || preload_opt.wall || preload_opt.wishes)
+		rtp_reader_start();
 	preload_creds_start();
 	return true;
 }
@@ -270,8 +311,9 @@ child(void)
 	rtp_forked();
 	rtp_cpu_forked();
 	rtp_reader_forked();
+	rtp_waits_forked();
 	rtp_http_forked();
-	cpu_on = false;
+	cpu_on = wall_on = false;
 	start(true);
 	rtp_busy--;
 }
@@ -287,10 +329,11 @@ write_file(const char *profile, const char *given)
 		snprintf(path, sizeof(path), "%s/%s.%d.%s.pb.gz", preload_opt.out, r->program, (int)getpid(),
 			 profile);
 	int fd = rtp_high_fd(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644));
-	struct rtp_profile_args cpu = { .kind = RTP_CPU, .hz = preload_opt.hz, .time_ns = r->start_wall,
-					.duration_ns = rtp_monotime() - r->start_mono };
-	int rc = fd < 0 ? -errno : strcmp(profile, "cpu") == 0 ? rtp_emit(r, &cpu, 0, fd)
-							       : rtp_emit_named(profile, 0, fd);
+	bool cpu = strcmp(profile, "cpu") == 0, wall = strcmp(profile, "wall") == 0;
+	struct rtp_profile_args timed = { .kind = cpu ? RTP_CPU : RTP_WALL, .name = profile, .hz = preload_opt.hz,
+					  .time_ns = r->start_wall,
+					  .duration_ns = rtp_monotime() - r->start_mono };
+	int rc = fd < 0 ? -errno : cpu || wall ? rtp_emit(r, &timed, 0, fd) : rtp_emit_named(profile, 0, fd);
 	if (fd >= 0)
 		close(fd);
 	if (rc < 0)
@@ -304,8 +347,11 @@ at_exit(void)
 	if (!r || r->pid != getpid())
 		return;
 	rtp_busy++; // for good: exit handlers are the end of what is profiled
-	if (cpu_on)
+	if (cpu_on) {
+		rtp_cpu_thread_last();
 		rtp_cpu_release();
+	}
+	stop_wall();
 	rtp_drain();
 	rtp_modules_refresh(r);
 	rt_store_release(&r->end_mono, rtp_monotime());
@@ -321,6 +367,8 @@ at_exit(void)
 		write_file("mutex", "");
 	if (preload_opt.threadcreate)
 		write_file("threadcreate", "");
+	if (preload_opt.wall)
+		write_file("wall", "");
 }
 
 static void
@@ -353,9 +401,9 @@ init(void)
 	// A program with gort's runtime has its own profiler, and the variables of that.
 	if (wanted && !rtp_runtime()) {
 		check_folder();
-		native = (struct rtp_native){ preload_opt.heap ? preload_opt.mem_rate : 0,
-					      preload_opt.block || preload_opt.mutex,
-					      preload_opt.threadcreate ? thread_created : NULL };
+		native = (struct rtp_native){ .mem_rate = preload_opt.heap ? preload_opt.mem_rate : 0,
+					      .locks = preload_opt.block || preload_opt.mutex,
+					      .thread_created = preload_opt.threadcreate ? thread_created : NULL };
 		rtp_native = &native;
 		rtp_on_tick = tick;
 		wanted = start(false);

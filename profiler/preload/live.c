@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Sampled blocks by address. A free of any other block costs one load from the filter; an address that
-// may be in takes its chain's lock. The locks are tried for a bounded time only: a signal handler that
-// calls free over an interrupted owner, or a child forked from one, loses a record and goes on.
-#include <sched.h>
+// may be in takes its chain's lock. Where that is not to be had a record is lost.
 #include <string.h>
 #include <sys/mman.h>
 
@@ -21,42 +19,25 @@ struct node {
 };
 
 static struct chain {
-	_Atomic uint32_t locked, head;
+	preload_chain_lock lock;
+	_Atomic uint32_t head;
 } chains[1 << CHAIN_BITS];
 
 static _Atomic(struct node *) nodes; // [MAX_NODES], address space until used; index 0 is nobody's
 static _Atomic uint32_t unused = 1;  // first index never handed out
 static _Atomic uint64_t freelist;    // index, and a tag against its coming back meanwhile, << 32
 
-static uint64_t
-hash(const void *p)
-{
-	return ((uintptr_t)p >> 4) * 0x9e3779b97f4a7c15ull;
-}
-
 static _Atomic uint8_t *
 counter(const void *p)
 {
-	return &preload_filter[hash(p) >> (64 - LIVE_FILTER_BITS)];
+	return &preload_filter[preload_hash(p) >> (64 - LIVE_FILTER_BITS)];
 }
 
 static struct chain *
 lock_chain(const void *p)
 {
-	struct chain *c = &chains[hash(p) >> (64 - CHAIN_BITS)];
-	for (int i = 0; i < 4000; i++) {
-		if (atomic_exchange_explicit(&c->locked, 1, memory_order_acquire) == 0)
-			return c;
-		if (i > 100)
-			sched_yield();
-	}
-	return NULL;
-}
-
-static void
-unlock_chain(struct chain *c)
-{
-	rt_store_release(&c->locked, 0);
+	struct chain *c = &chains[preload_hash(p) >> (64 - CHAIN_BITS)];
+	return preload_chain_enter(&c->lock) ? c : NULL;
 }
 
 static struct node *
@@ -146,7 +127,7 @@ preload_live_add(const void *p, struct preload_block b)
 	}
 	all[i] = (struct node){ (uintptr_t)p, b, rt_load(&c->head) };
 	rt_store(&c->head, i);
-	unlock_chain(c);
+	preload_chain_leave(&c->lock);
 	// Counted before the block is handed to the program: whoever frees it got it from us.
 	count_up(p);
 	return true;
@@ -166,7 +147,7 @@ preload_live_take(const void *p, struct preload_block *b)
 		all[before].next = all[i].next;
 	else if (i)
 		rt_store(&c->head, all[i].next);
-	unlock_chain(c);
+	preload_chain_leave(&c->lock);
 	if (!i)
 		return false;
 	*b = all[i].b;

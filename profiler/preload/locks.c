@@ -4,21 +4,19 @@
 // on the stack of whoever unlocked: each unlock pays for the waiting since the last one (Go: since 1.22).
 //
 // Waiters stand in a table, hashed by the lock's address; one counter says whether there are any, so an
-// unlock without contention anywhere costs one load. The table's locks are held for a few instructions;
-// whoever does not get one goes on unrecorded.
+// unlock without contention anywhere costs one load. Who does not get a chain's lock goes on unrecorded.
 //
 // The real functions are found at the first call of any.
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <string.h>
+#include <sys/single_threaded.h>
 #include <time.h>
 
 #include <gort/base.h>
 
-#include "base/rand.h"
 #include "preload/preload.h"
 
 static void resolve(void);
@@ -31,30 +29,18 @@ struct waiter {
 	int64_t since; // what it waited before is paid for
 };
 
-#define CHAINS 512u
+#define CHAIN_BITS 9
 static struct chain {
-	_Atomic uint32_t locked;
+	preload_chain_lock lock;
 	struct waiter *first;
-} RT_ALIGNED(16) chains[CHAINS];
+} RT_ALIGNED(16) chains[1 << CHAIN_BITS];
 static _Atomic int32_t waiting RT_ALIGNED(64); // waiters in the table
 
 static struct chain *
 lock_chain(const void *lock)
 {
-	struct chain *c = &chains[((uintptr_t)lock >> 3) * 0x9e3779b97f4a7c15ull >> 55];
-	for (int i = 0; i < 4000; i++) {
-		if (atomic_exchange_explicit(&c->locked, 1, memory_order_acquire) == 0)
-			return c;
-		if (i > 100)
-			sched_yield();
-	}
-	return NULL;
-}
-
-static void
-unlock_chain(struct chain *c)
-{
-	rt_store_release(&c->locked, 0);
+	struct chain *c = &chains[preload_hash(lock) >> (64 - CHAIN_BITS)];
+	return preload_chain_enter(&c->lock) ? c : NULL;
 }
 
 static bool
@@ -66,7 +52,7 @@ wait_begins(struct waiter *w, const void *lock)
 		return false;
 	w->next = c->first;
 	c->first = w;
-	unlock_chain(c);
+	preload_chain_leave(&c->lock);
 	// Before the real lock sleeps: an unlock that frees it for us comes later and sees the count.
 	atomic_fetch_add(&waiting, 1);
 	return true;
@@ -85,7 +71,7 @@ wait_ended(struct waiter *w)
 		at = &(*at)->next;
 	if (*at)
 		*at = w->next;
-	unlock_chain(c);
+	preload_chain_leave(&c->lock);
 	atomic_fetch_sub(&waiting, 1);
 }
 
@@ -104,7 +90,7 @@ delay_of_waiters(const void *lock)
 			sum += now > w->since ? now - w->since : 0;
 			w->since = now;
 		}
-	unlock_chain(c);
+	preload_chain_leave(&c->lock);
 	return sum;
 }
 
@@ -116,16 +102,6 @@ preload_locks_forked(void)
 }
 
 // ---- events ----
-
-static _Thread_local uint64_t seed __attribute__((tls_model("initial-exec")));
-
-static double
-uniform(void)
-{
-	if (seed == 0)
-		seed = (uint64_t)preload_now() ^ (uintptr_t)&seed;
-	return (double)(rt_rand_next(&seed) >> 11) * 0x1p-53;
-}
 
 static void
 add_event(enum rtp_kind kind, uint64_t count_fix16, uint64_t ns, void *leaf)
@@ -157,7 +133,7 @@ blocked(int64_t ns, void *leaf)
 		ns = 1;
 	if (ns >= rate)
 		add_event(RTP_BLOCK, 65536, (uint64_t)ns, leaf);
-	else if (uniform() * (double)rate < (double)ns)
+	else if (preload_uniform() * (double)rate < (double)ns)
 		add_event(RTP_BLOCK, (uint64_t)(65536.0 * (double)rate / (double)ns), (uint64_t)rate, leaf);
 }
 
@@ -166,7 +142,7 @@ static void
 delayed(int64_t ns, void *leaf)
 {
 	int64_t fraction = preload_opt.mutex_fraction;
-	if (ns <= 0 || (fraction > 1 && uniform() * (double)fraction >= 1))
+	if (ns <= 0 || (fraction > 1 && preload_uniform() * (double)fraction >= 1))
 		return;
 	add_event(RTP_MUTEX, (uint64_t)fraction << 16, (uint64_t)(fraction * ns), leaf);
 }
@@ -197,7 +173,6 @@ static struct {
 
 static _Atomic bool on; // preload_locks_start was called: all of real is found
 
-
 // ---- locks, timed ----
 
 // The call, as a wait for lock.
@@ -222,10 +197,19 @@ contended_mutex(MUTEX m)
 	return WAIT_FOR(m, pthread_mutex_lock, real.mutex_lock(m));
 }
 
+// In a process of one thread libc locks without atomic operations, but tries with one; there is nobody
+// to wait for, unless another process.
+RT_INLINE bool
+alone(MUTEX m)
+{
+	enum { SHARED = 128 }; // glibc's bit in __kind
+	return __libc_single_threaded && !(m->__data.__kind & SHARED);
+}
+
 GORT_API int
 pthread_mutex_lock(MUTEX m)
 {
-	if (!rt_load(&on))
+	if (!rt_load(&on) || alone(m))
 		return real.mutex_lock(m);
 	int rc = real.mutex_trylock(m);
 	return rt_likely(rc != EBUSY) ? rc : contended_mutex(m);

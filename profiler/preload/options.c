@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// GORT_PROFILE=cpu,heap,block,mutex,rate=HZ,out=DIR,..., and the variables of gperftools. Words that are
+// GORT_PROFILE=cpu,heap,block,mutex,wall,rate=HZ,out=DIR,..., and the variables of gperftools. Words that are
 // not understood cost one line each and nothing else.
 #include <errno.h>
 #include <limits.h>
@@ -61,6 +61,8 @@ flag(const char *word, struct preload_options *o)
 		{ "block", offsetof(struct preload_options, block) },
 		{ "mutex", offsetof(struct preload_options, mutex) },
 		{ "threadcreate", offsetof(struct preload_options, threadcreate) },
+		{ "wall", offsetof(struct preload_options, wall) },
+		{ "wishes", offsetof(struct preload_options, wishes) },
 	};
 	for (size_t i = 0; i < rt_nelem(flags); i++)
 		if (strcmp(word, flags[i].name) == 0) {
@@ -146,7 +148,7 @@ preload_read_options(void)
 		read_gort(v, o);
 	else
 		read_gperftools(o);
-	bool any = o->cpu || o->heap || o->block || o->mutex || o->threadcreate;
+	bool any = o->cpu || o->heap || o->block || o->mutex || o->threadcreate || o->wall;
 	if (!any && (o->http[0] || (v && *v && !o->parent[0])))
 		any = o->cpu = o->heap = true; // out= or http= alone: what one looks at first
 	if (any && !o->out[0] && !o->parent[0])

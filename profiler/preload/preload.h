@@ -11,9 +11,11 @@
 
 #include "core/region.h"
 #include "core/thread.h"
+#include "preload/chain.h"
 
 struct preload_options {
-	bool cpu, heap, block, mutex, threadcreate;
+	bool cpu, heap, block, mutex, threadcreate, wall;
+	bool wishes;          // gort run may ask for more profiles later
 	int hz;               // CPU samples a second of CPU time
 	int64_t mem_rate;     // mean bytes between heap samples
 	int64_t block_rate;   // ns
@@ -37,6 +39,7 @@ void preload_notice(const char *format, ...) __attribute__((format(printf, 1, 2)
 int preload_capture(uintptr_t leaf, uintptr_t pcs[RTP_MAX_FRAMES]);
 
 int64_t preload_now(void); // monotonic ns
+double preload_uniform(void); // in [0, 1)
 // An exponentially distributed number with this mean, at least 1.
 uint64_t preload_exponential(double mean);
 
@@ -59,8 +62,7 @@ struct preload_block {
 RT_INLINE bool
 preload_maybe_live(const void *p)
 {
-	uint64_t h = ((uintptr_t)p >> 4) * 0x9e3779b97f4a7c15ull;
-	return rt_load(&preload_filter[h >> (64 - LIVE_FILTER_BITS)]) != 0;
+	return rt_load(&preload_filter[preload_hash(p) >> (64 - LIVE_FILTER_BITS)]) != 0;
 }
 
 // False: no room.

@@ -20,9 +20,6 @@
 #include "unwind/modules.h"
 #include "unwind/unwind.h"
 
-// The kernel's id for the CPU clock of one thread (man clock_getcpuclockid, kernel posix-timers.h).
-#define THREAD_CPU_CLOCK(tid) ((clockid_t)(~(unsigned)(tid) << 3 | 6u))
-
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
@@ -125,15 +122,13 @@ arm(struct rtp_region *r, struct rtp_thread *t)
 	ev.sigev_notify_thread_id = t->tid;
 	ev.sigev_value.sival_ptr = t;
 	int id;
-	if (syscall(SYS_timer_create, THREAD_CPU_CLOCK(t->tid), &ev, &id) != 0)
+	if (syscall(SYS_timer_create, RTP_THREAD_CPU_CLOCK(t->tid), &ev, &id) != 0)
 		return; // it ended meanwhile, or the user's timers are used up
 	t->timer = id;
 	// The first period is a random part of one, so that threads started together do not beat.
 	int64_t first = 1 + (int64_t)((uint64_t)t->tid * 0x9e3779b97f4a7c15ull >> 1) % period;
-	struct timespec cpu = { 0 };
-	clock_gettime(THREAD_CPU_CLOCK(t->tid), &cpu);
 	rt_store(&t->counted, 0);
-	rt_store(&t->origin, cpu.tv_sec * 1000000000 + cpu.tv_nsec + first - period);
+	rt_store(&t->origin, rt_max(rtp_thread_cpu(t->tid), (int64_t)0) + first - period);
 	struct itimerspec its = { .it_interval.tv_sec = period / 1000000000,
 				  .it_interval.tv_nsec = period % 1000000000,
 				  .it_value.tv_sec = first / 1000000000,
@@ -236,6 +231,15 @@ thread_label(struct rtp_region *r, struct rtp_thread *t)
 	return rt_load(&t->labels);
 }
 
+uint64_t
+rtp_thread_label(struct rtp_region *r, struct rtp_thread *t)
+{
+	pthread_mutex_lock(&drain_lock);
+	uint64_t set = thread_label(r, t);
+	pthread_mutex_unlock(&drain_lock);
+	return set;
+}
+
 static void
 fold(struct rtp_region *r, struct rtp_thread *t)
 {
@@ -281,7 +285,7 @@ rtp_cpu_tick(void)
 		return;
 	pthread_mutex_lock(&drain_lock);
 	drain_locked(r);
-	if (rt_load(&rate) != 0)
+	if (rt_load(&rate) != 0 || rtp_waits_on())
 		sweep_tasks(r);
 	pthread_mutex_unlock(&drain_lock);
 	rtp_modules_refresh(r);
@@ -398,7 +402,7 @@ rtp_cpu_thread_start(void)
 {
 	if (rtp_remote || rtp_is_own_thread()) // one of ours only visits the runtime
 		return;
-	struct rtp_thread *t = rtp_thread_self();
+	struct rtp_thread *t = rtp_thread_begin();
 	if (!t || rt_load(&rate) == 0)
 		return;
 	pthread_mutex_lock(&drain_lock);
@@ -431,21 +435,27 @@ count_rest(struct rtp_region *r, struct rtp_thread *t)
 }
 
 void
-rtp_cpu_thread_exit(void)
+rtp_cpu_thread_last(void)
 {
 	struct rtp_region *r = rtp_main_peek();
 	struct rtp_thread *t = r && rt_load(&rate) ? rtp_thread_by_tid(r, (int)syscall(SYS_gettid)) : NULL;
-	if (t) {
-		sigset_t prof;
-		sigemptyset(&prof);
-		sigaddset(&prof, SIGPROF);
-		rtp_busy++;
-		// The ring has one writer: the handler must not come between. Nor later: what is pending has
-		// been counted here.
-		pthread_sigmask(SIG_BLOCK, &prof, NULL);
-		count_rest(r, t);
-		rtp_busy--;
-	}
+	sigset_t prof;
+	if (!t)
+		return;
+	sigemptyset(&prof);
+	sigaddset(&prof, SIGPROF);
+	rtp_busy++;
+	// The ring has one writer: the handler must not come between. Nor later: what is pending has
+	// been counted here.
+	pthread_sigmask(SIG_BLOCK, &prof, NULL);
+	count_rest(r, t);
+	rtp_busy--;
+}
+
+void
+rtp_cpu_thread_exit(void)
+{
+	rtp_cpu_thread_last();
 	rtp_thread_exit(); // the next drain takes the timer and the slot
 }
 

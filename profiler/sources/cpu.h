@@ -8,8 +8,20 @@
 #pragma once
 
 #include <pthread.h>
+#include <time.h>
 
 #include "core/thread.h"
+
+// The kernel's id for the CPU clock of one thread (man clock_getcpuclockid, kernel posix-timers.h).
+#define RTP_THREAD_CPU_CLOCK(tid) ((clockid_t)(~(unsigned)(tid) << 3 | 6u))
+
+// CPU time of a thread of this process in ns; -1: there is no such thread.
+RT_INLINE int64_t
+rtp_thread_cpu(int tid)
+{
+	struct timespec ts;
+	return clock_gettime(RTP_THREAD_CPU_CLOCK(tid), &ts) == 0 ? ts.tv_sec * 1000000000 + ts.tv_nsec : -1;
+}
 
 // Starts sampling (counted). 0, or a negative errno value: EBUSY another profiler owns SIGPROF.
 int rtp_cpu_acquire(int hz);
@@ -31,11 +43,16 @@ void rtp_drain(void);
 
 // A thread starts: gets its slot, and its timer if sampling is on. On that thread.
 void rtp_cpu_thread_start(void);
+// The calling thread is sampled no more from here on; what it did since its last sample is counted.
+void rtp_cpu_thread_last(void);
 // The calling thread ends.
 void rtp_cpu_thread_exit(void);
 
 // The background thread (sources/reader.c) calls it ten times a second.
 void rtp_cpu_tick(void);
+
+// The label set of a native thread's name.
+uint64_t rtp_thread_label(struct rtp_region *r, struct rtp_thread *t);
 
 void rtp_cpu_forked(void);
 
@@ -43,8 +60,8 @@ void rtp_cpu_forked(void);
 bool rtp_reader_start(void);
 void rtp_reader_forked(void);
 // Ends it, and comes back when it is gone altogether: for calls that must find the program's own threads
-// only. Start it again afterwards.
-void rtp_reader_stop(void);
+// only. Start it again afterwards, if it ran.
+bool rtp_reader_stop(void);
 // Called by the background thread at each of its ticks, if set.
 extern void (*rtp_on_tick)(void);
 

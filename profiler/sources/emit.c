@@ -303,7 +303,8 @@ rtp_cpu_session_start(struct rtp_cpu_session *s, int fd, int hz)
 	if (rc < 0)
 		return rc;
 	rtp_drain();
-	if (!rtp_base_take(&s->base, rtp_main(), RTP_CPU)) {
+	s->r = rtp_main(); // gort run may show another process at the end
+	if (!rtp_base_take(&s->base, s->r, RTP_CPU)) {
 		rtp_cpu_release();
 		return -ENOMEM;
 	}
@@ -324,8 +325,8 @@ rtp_cpu_session_stop(struct rtp_cpu_session *s)
 				      .duration_ns = rtp_monotime() - s->start_mono };
 	rtp_cpu_release();
 	rtp_drain();
-	rtp_modules_refresh(rtp_main());
-	int err = rtp_emit(rtp_main(), &a, 0, s->fd);
+	rtp_modules_refresh(s->r);
+	int err = rtp_emit(s->r, &a, 0, s->fd);
 	rtp_base_free(&s->base);
 	return err;
 }

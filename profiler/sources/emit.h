@@ -43,7 +43,8 @@ struct rtp_cpu_session {
 	bool on;
 	int fd, hz;
 	int64_t start_wall, start_mono;
-	struct rtp_base base;
+	struct rtp_region *r;
+	struct rtp_base base; // of r
 };
 int rtp_cpu_session_start(struct rtp_cpu_session *s, int fd, int hz);
 // Writes to s->fd.

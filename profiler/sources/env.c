@@ -144,6 +144,7 @@ child(void)
 	rtp_forked();
 	rtp_cpu_forked();
 	rtp_reader_forked();
+	rtp_waits_forked();
 	rtp_http_forked();
 	rtp_custom_forked();
 	rtp_modules_forked(had ? rtp_main() : NULL);

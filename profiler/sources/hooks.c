@@ -35,6 +35,13 @@ app_returned(void)
 	rtp_env_finish(true);
 }
 
+static uint64_t
+table_bytes(void)
+{
+	const struct rtp_region *r = rtp_main_peek(); // NULL in a child after fork
+	return r ? rt_load(&r->used) : 0;
+}
+
 static const struct rt_hooks hooks = {
 	.malloc_sampled = malloc_sampled,
 	.malloc_freed = rtp_heap_freed,
@@ -45,6 +52,7 @@ static const struct rt_hooks hooks = {
 	.thread_start = thread_start,
 	.thread_exit = thread_exit,
 	.app_returned = app_returned,
+	.table_bytes = table_bytes,
 };
 
 void

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The profiler's own threads, and the one that is always there while something is sampled: ten times a
 // second it folds rings into buckets, answers handlers' questions about stacks,
-// and follows libraries and threads that come and go.
+// and follows libraries and threads that come and go. In between it looks where threads wait
+// (sources/waits.c).
+//
+// It has a table of descriptors of its own, where the kernel lets it: what it opens for a moment never
+// takes the number that the program is about to get.
+#include <limits.h>
+#include <linux/close_range.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -14,7 +20,10 @@
 #include "core/rtlink.h"
 #include "core/thread.h"
 #include "sources/cpu.h"
+#include "sources/emit.h"
+#include "sources/sources.h"
 
+#define TICK_NS 100000000
 #define MAX_OWN 16
 #define STACK_SIZE ((size_t)256 << 10)
 
@@ -133,28 +142,42 @@ rtp_spawn(const char *name, void *(*fn)(void *arg), void *arg)
 
 // ---- the reader ----
 
+static void
+tick(void)
+{
+	rtp_cpu_tick();
+	if (rtp_on_tick)
+		rtp_on_tick();
+}
+
 static void *
 reader(void *arg)
 {
 	(void)arg;
-	for (;;) {
-		struct timespec tick = { .tv_nsec = 100000000 };
-		syscall(SYS_futex, &stop, FUTEX_WAIT_PRIVATE, 0, &tick, NULL, 0);
-		if (rt_load_acquire(&stop))
-			break;
-		rtp_cpu_tick();
-		if (rtp_on_tick)
-			rtp_on_tick();
+	// An empty one: copies of the program's descriptors would keep its files open. TSan knows one table only.
+	if (!RT_TSAN)
+		syscall(SYS_close_range, 0, UINT_MAX, CLOSE_RANGE_UNSHARE);
+	int64_t tick_at = rtp_monotime() + TICK_NS, look_in = rtp_waits_look();
+	while (!rt_load_acquire(&stop)) {
+		int64_t ns = rt_max(rt_min(tick_at - rtp_monotime(), look_in), (int64_t)0);
+		struct timespec left = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+		syscall(SYS_futex, &stop, FUTEX_WAIT_PRIVATE, 0, &left, NULL, 0);
+		if (rtp_monotime() >= tick_at) {
+			tick();
+			tick_at = rtp_monotime() + TICK_NS;
+		}
+		look_in = rtp_waits_look();
 	}
 	delist();
 	return NULL;
 }
 
-void
+bool
 rtp_reader_stop(void)
 {
 	pthread_mutex_lock(&starting);
-	if (running) {
+	bool was = running;
+	if (was) {
 		rt_store_release(&stop, 1);
 		syscall(SYS_futex, &stop, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 		pthread_join(thread, NULL);
@@ -162,6 +185,7 @@ rtp_reader_stop(void)
 		running = false;
 	}
 	pthread_mutex_unlock(&starting);
+	return was;
 }
 
 bool

@@ -38,6 +38,7 @@ struct rtp_native {
 	int64_t mem_rate; // 0: heap profiling is off
 	bool locks;       // block and mutex events are recorded, in nanoseconds
 	void (*thread_created)(void); // in pthread_create, on the creator
+	uintptr_t own_lo, own_hi; // the library's code, which stacks do not show
 };
 extern const struct rtp_native *rtp_native;
 
@@ -48,9 +49,19 @@ struct rtp_region *rtp_custom_region(const char *name);
 int rtp_custom_names(const char **names, int64_t *counts, int max);
 void rtp_custom_forked(void);
 
-// ---- wall profiles (sources/wall.c) ----
+// ---- where threads wait (sources/waits.c): RTP_WALL buckets of the main region ----
+// The background thread looks from now on, until stopped as often as started.
+void rtp_waits_start(void);
+// A last look, so that the totals are those of now; then no more.
+void rtp_waits_stop(void);
+bool rtp_waits_on(void);
+// By the background thread: looks if it is time to, and returns in how many ns it is again.
+int64_t rtp_waits_look(void);
+void rtp_waits_forked(void);
+
+// ---- wall profiles (sources/wall.c): of goroutines, in a program without the runtime of threads ----
 struct rtp_wall;
-// -ENOTSUP without the runtime.
+// -ENOTSUP: the runtime did not start yet.
 int rtp_wall_start(struct rtp_wall **w);
 // Ends it, writes it to fd and frees it.
 int rtp_wall_finish(struct rtp_wall *w, int fd);

@@ -75,6 +75,8 @@ pthread_create(pthread_t *restrict th, const pthread_attr_t *restrict attr, void
 		if (rc != 0)
 			free(s);
 	}
+	if (rc == 0 && rtp_native && !rtp_remote)
+		rtp_reader_start(); // frees the slots of threads that end
 	rtp_busy--;
 	if (rc == 0 && rtp_native && rtp_native->thread_created)
 		rtp_native->thread_created();

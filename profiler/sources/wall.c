@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Wall profiles: where goroutines spend time, running or not. A thread of ours looks at all goroutines again
+// Wall profiles of goroutines: where they spend time, running or not. A thread of ours looks at all goroutines again
 // and again; each is credited with the time since the look before, under a label that says what it did
 // ("running", "chan receive"). Totals are true whatever the pace, which slows down so that looking
-// takes about a hundredth of one CPU.
+// takes about a hundredth of one CPU. In a program without the runtime it is threads that are looked at, all
+// the time that somebody wants it (sources/waits.c), and a profile is the difference of two readings.
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
@@ -12,6 +13,7 @@
 #include "sources/cpu.h"
 #include "sources/emit.h"
 #include "sources/sources.h"
+#include "unwind/modules.h"
 
 #define PACE_NS 10000000 // Go's fgprof: 99 Hz
 #define SLOWEST_NS 1000000000
@@ -21,6 +23,8 @@ enum state { RUNNING, STOP, STOPPED };
 
 struct rtp_wall {
 	struct rtp_region *r;
+	bool threads; // of another kind: r is the main region, and stays
+	struct rtp_base base;
 	_Atomic uint32_t state;
 	int64_t start_wall, start_mono;
 };
@@ -51,11 +55,61 @@ looker(void *arg)
 	return NULL;
 }
 
+// Another process is asked; it looks for wishes at each of its ticks. Whoever asked once may ask again: it goes
+// on looking.
+static void
+look_from_now_on(struct rtp_region *r)
+{
+	if (!rtp_remote) {
+		rtp_waits_start();
+		rtp_reader_start();
+	} else if (!(r->kinds >> RTP_WALL & 1) && rt_load(&r->want_wall) == 0) {
+		rt_store(&r->want_wall, 1);
+		wait_ns(150000000);
+	}
+}
+
+static int
+start_threads(struct rtp_wall **out)
+{
+	struct rtp_region *r = rtp_main();
+	struct rtp_wall *w = r ? calloc(1, sizeof(*w)) : NULL;
+	if (!w)
+		return -ENOMEM;
+	look_from_now_on(r);
+	w->start_wall = rtp_walltime();
+	w->start_mono = rtp_monotime();
+	w->r = r;
+	w->threads = true;
+	if (!rtp_base_take(&w->base, r, RTP_WALL)) {
+		free(w);
+		return -ENOMEM;
+	}
+	*out = w;
+	return 0;
+}
+
+static int
+finish_threads(struct rtp_wall *w, int fd)
+{
+	if (!rtp_remote)
+		rtp_waits_stop();
+	struct rtp_profile_args a = { .kind = RTP_WALL, .name = "wall", .base = &w->base, .time_ns = w->start_wall,
+				      .duration_ns = rtp_monotime() - w->start_mono };
+	rtp_modules_refresh(w->r);
+	int err = rtp_emit(w->r, &a, 0, fd);
+	rtp_base_free(&w->base);
+	free(w);
+	return err;
+}
+
 int
 rtp_wall_start(struct rtp_wall **out)
 {
 	const struct rt_introspect *rt = rtp_runtime();
-	if (!rt || !rt->started())
+	if (!rt)
+		return start_threads(out);
+	if (!rt->started())
 		return -ENOTSUP;
 	struct rtp_wall *w = calloc(1, sizeof(*w));
 	if (!w || !(w->r = rtp_goroutine_region())) {
@@ -76,6 +130,8 @@ rtp_wall_start(struct rtp_wall **out)
 int
 rtp_wall_finish(struct rtp_wall *w, int fd)
 {
+	if (w->threads)
+		return finish_threads(w, fd);
 	rt_store_release(&w->state, STOP);
 	while (rt_load_acquire(&w->state) != STOPPED)
 		wait_ns(1000000);

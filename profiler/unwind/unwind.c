@@ -43,6 +43,8 @@ load(const struct rtp_walk *w, uintptr_t at, uintptr_t *v)
 {
 	if (at % 8 != 0 || at < w->lo || at > w->hi - 8 || w->hi - w->lo < 8)
 		return false;
+	if (w->read)
+		return w->read(at, v, sizeof(*v), w->arg);
 	*v = *(const volatile uintptr_t *)at;
 	return true;
 }
@@ -77,6 +79,8 @@ step_cfa(struct rtp_walk *w, uintptr_t cfa, uint32_t fp_rule, int *switches)
 		fp = 0;
 	else if (fp_rule != RTP_RULE_FP_SAME && !load(w, cfa - 8 * fp_rule, &fp))
 		fp = 0;
+	if (fp_rule != RTP_RULE_FP_SAME)
+		w->no_fp = false; // known from here on, or lost for good
 	*r = (struct rtp_regs){ pc, cfa, fp };
 	w->exact = false;
 	return true;
@@ -94,13 +98,30 @@ step_deref(struct rtp_walk *w, uint32_t off, int *switches)
 	return true;
 }
 
+// noinline: handlers, which need no copy, run on small stacks.
+RT_NOINLINE static bool
+regs_from_copy(struct rtp_walk *w)
+{
+	char copy[RTP_SIGFRAME_SIZE] RT_ALIGNED(16);
+	if (!w->read(w->r.sp, copy, sizeof(copy), w->arg))
+		return false;
+	rtp_regs_from_sigframe(&w->r, (uintptr_t)copy);
+	return true;
+}
+
 __attribute__((no_sanitize("address", "thread"))) static bool
 step_signal(struct rtp_walk *w, int *switches)
 {
 	if (!reach(w, w->r.sp, RTP_SIGFRAME_SIZE, switches))
 		return false;
-	rtp_regs_from_sigframe(&w->r, w->r.sp);
+	if (w->read) {
+		if (!regs_from_copy(w))
+			return false;
+	} else {
+		rtp_regs_from_sigframe(&w->r, w->r.sp);
+	}
 	w->exact = true;
+	w->no_fp = false;
 	return true;
 }
 
@@ -109,7 +130,7 @@ static bool
 step_fp(struct rtp_walk *w, const struct rtp_modules *t)
 {
 	uintptr_t fp = w->r.fp, next, pc;
-	if (fp < w->r.sp || !load(w, fp, &next) || !load(w, fp + 8, &pc))
+	if (w->no_fp || fp < w->r.sp || !load(w, fp, &next) || !load(w, fp + 8, &pc))
 		return false;
 	if (t && !rtp_module_of(t, pc - 1))
 		return false;
@@ -137,18 +158,21 @@ step(struct rtp_walk *w, const struct rtp_modules *t, int *switches)
 	struct rtp_regs *r = &w->r;
 	uint32_t rule = w->no_rows ? RTP_RULE_NONE : rule_at(t, w->exact ? r->pc : r->pc - 1);
 	uint32_t off = rule >> 9, fp = rule >> 3 & 63;
+	if (rt_unlikely(w->no_fp) && (rule & 7) == RTP_RULE_FP && !rtp_find_fp(w, t))
+		return false;
 	switch ((enum rtp_rule_kind)(rule & 7)) {
 	case RTP_RULE_SP:
 		return step_cfa(w, r->sp + off * 8ul, fp, switches);
 	case RTP_RULE_FP:
 		return step_cfa(w, r->fp + off * 8ul, fp, switches);
 	case RTP_RULE_DEREF:
-		return step_deref(w, off, switches);
+		return !w->no_fp && step_deref(w, off, switches);
 	case RTP_RULE_PLT:
 		return step_cfa(w, rtp_plt_cfa(r->pc, r->sp), RTP_RULE_FP_SAME, switches);
 	case RTP_RULE_SIG:
 		return step_signal(w, switches);
 	case RTP_RULE_END:
+		w->complete = true;
 		return false;
 	case RTP_RULE_NONE:
 		break;
@@ -176,13 +200,15 @@ rtp_unwind(struct rtp_walk *w, uintptr_t *pcs, int max, int skip)
 	unsigned token;
 	const struct rtp_modules *t = rtp_modules_enter(&token);
 	int n = 0, switches = 0;
-	w->truncated = false;
+	w->truncated = w->complete = false;
 	w->nslots = 0;
 	for (;;) {
 		// A caller's address is shown inside its call instruction.
 		uintptr_t pc = w->exact ? w->r.pc : w->r.pc - 1;
-		if (!w->exact && w->r.pc < 4096)
-			break; // the zero word that ends a chain
+		if (!w->exact && w->r.pc < 4096) { // the zero word that ends a chain
+			w->complete = true;
+			break;
+		}
 		if (skip > 0) {
 			skip--;
 		} else if (n == max) {

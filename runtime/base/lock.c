@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// rt_mutex and rt_note over futex. Go: runtime/lock_futex.go.
+// rt_mutex, rt_spinlock and rt_note over futex. Go: runtime/lock_futex.go.
 //
 // Lock: a few rounds of spinning where another CPU can release it, one yield, then sleep. Whoever has
 // slept once takes the lock as 2: it cannot know whether it was the last sleeper.
@@ -38,6 +38,24 @@ void
 rt_unlock_slow(struct rt_mutex *l)
 {
 	rt_futex_wake(&l->key, 1);
+}
+
+// The holder runs (then some pauses are enough), or the system has taken its CPU away (then yielding,
+// later sleeping, gives it back). A nap is short: nobody will end it.
+RT_NOINLINE void
+rt_spin_lock_slow(struct rt_spinlock *l)
+{
+	enum { SPINS = 100, YIELDS = 20, NAP_NS = 20000 };
+	for (int i = 0;; i++) {
+		if (rt_load(&l->key) == 0 && rt_spin_trylock(l))
+			return;
+		if (i < SPINS)
+			rt_cpu_relax();
+		else if (i < SPINS + YIELDS)
+			rt_os_yield();
+		else
+			rt_futex_wait(&l->key, 1, NAP_NS);
+	}
 }
 
 void

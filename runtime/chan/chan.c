@@ -35,22 +35,33 @@ rt_chan_panic_size(const struct hchan *c, size_t size)
 	rt_panic("channel element has %u bytes, not %zu", (unsigned)c->elemsize, size);
 }
 
-// The holder runs (then some pauses are enough), or the system has taken its CPU away (then yielding,
-// later sleeping, gives it back). A nap is short: nobody will end it.
+// Leaves the channel to the others for some microseconds, but not to nobody: an operation takes some
+// 15 ns, so a round in which none happened says that they have gone.
+static void
+stand_aside(const struct hchan *c)
+{
+	enum { ROUNDS = 4, ROUND_TICKS = 2500 };
+	for (int i = 0; i < ROUNDS; i++) {
+		uint32_t seq = rt_load(&c->seq);
+		for (uint64_t t0 = rt_cputicks(); rt_cputicks() - t0 < ROUND_TICKS;)
+			rt_cpu_relax();
+		if (rt_load(&c->seq) == seq)
+			return;
+	}
+}
+
+// Ps that take turns at every operation move the channel's lines from CPU to CPU each time, which costs
+// more than several operations. So when the lock was contended just before, too, one of them stands
+// aside: the other does some hundred operations in a row. The operation after that finds the last
+// contention long ago and is not held up.
 RT_NOINLINE void
 rt_chan_lock_slow(struct hchan *c)
 {
-	enum { SPINS = 100, YIELDS = 20, NAP_NS = 20000 };
-	for (int i = 0;; i++) {
-		if (rt_load(&c->lock.key) == 0 && rt_trylock(&c->lock))
-			return;
-		if (i < SPINS)
-			rt_cpu_relax();
-		else if (i < SPINS + YIELDS)
-			rt_os_yield();
-		else
-			rt_futex_wait(&c->lock.key, 1, NAP_NS);
-	}
+	enum { JUST_BEFORE = 4 }; // operations
+	if (rt_load(&c->seq) - rt_load(&c->contended) < JUST_BEFORE)
+		stand_aside(c);
+	rt_spin_lock_slow(&c->lock);
+	rt_store(&c->contended, rt_load(&c->seq));
 }
 
 gort_chan *
@@ -90,7 +101,7 @@ block_for_ever(enum wait_reason why)
 
 // Waits on q with c->lock held; returns, without it, when the waker is done. elem: the value to send,
 // or where a received one goes. The sudog is the caller's to release.
-static RT_NOINLINE struct sudog *
+RT_INLINE struct sudog *
 parkwait(struct hchan *c, struct waitq *q, const void *send, void *recv, enum wait_reason why)
 {
 	struct sudog *sg = rt_chan_sudog(c, send ? (void *)send : recv, false);
@@ -104,12 +115,12 @@ parkwait(struct hchan *c, struct waitq *q, const void *send, void *recv, enum wa
 	rt_waitq_enqueue(q, sg);
 	if (rt_unlikely(c->timer))
 		rt_timer_chan_block(c);
-	rt_park(&c->lock, why);
+	rt_park_spin(&c->lock, why);
 	if (rt_unlikely(c->timer))
 		rt_timer_chan_unblock(c);
 	gp->waitobj = NULL;
 	if (rt_unlikely(t0 != 0))
-		rt_block_event(t0, sg->releasetime, 2); // hides parkwait, send_wait/recv_wait
+		rt_block_event(t0, sg->releasetime, 1); // hides send_wait/recv_wait
 	return sg;
 }
 
@@ -273,45 +284,35 @@ gort_chan_try_recv(gort_chan *c, void *elem)
 	return (int)r;
 }
 
-// Takes everybody out of q, last come first; the list is linked by next.
-static struct sudog *
-drain(struct waitq *q, struct sudog *list)
+// Goroutines on their way from a channel that is closed to a run queue, linked by schedlink.
+struct woken {
+	struct g *head, **tail;
+	bool selects; // some waited in a select
+};
+
+// Takes everybody out of q, first come first. Does all that rt_chan_wake does before it settles: a
+// thousand waiters do not stay in the cache for a second visit.
+static void
+drain(struct waitq *q, struct woken *w)
 {
 	struct sudog *sg;
 	while ((sg = rt_waitq_dequeue(q)) != NULL) {
-		sg->next = list;
-		list = sg;
-	}
-	return list;
-}
-
-// What rt_chan_wake does, for a list, with one decision about waking Ps. Prepending to the list turns
-// drain's order round again: first come, first run.
-static void
-wake_list(struct sudog *list)
-{
-	struct g *head = NULL;
-	while (list) {
-		struct sudog *sg = list;
-		list = sg->next;
-		sg->next = NULL;
 		struct g *gp = sg->g;
 		sg->success = false;
-		gp->param = sg;
-		if (sg->releasetime != 0)
+		if (rt_unlikely(sg->releasetime != 0))
 			sg->releasetime = (int64_t)rt_cputicks();
-		if (sg->isselect)
-			rt_chan_settle(gp);
-		gp->schedlink = head;
-		head = gp;
+		w->selects |= sg->isselect;
+		gp->param = sg;
+		*w->tail = gp;
+		w->tail = &gp->schedlink;
 	}
-	if (head)
-		rt_ready_list(head);
 }
 
 void
 gort_chan_close(gort_chan *c)
 {
+	struct woken w = {.tail = &w.head};
+
 	rt_enter();
 	if (!c)
 		rt_panic("close of nil channel");
@@ -321,9 +322,15 @@ gort_chan_close(gort_chan *c)
 		rt_panic("close of closed channel");
 	}
 	rt_store_release(&c->closed, 1);
-	struct sudog *list = drain(&c->sendq, drain(&c->recvq, NULL));
+	drain(&c->recvq, &w);
+	drain(&c->sendq, &w);
+	*w.tail = NULL;
 	rt_chan_unlock(c);
-	wake_list(list);
+	for (struct g *gp = w.selects ? w.head : NULL; gp; gp = gp->schedlink)
+		if (gp->param->isselect)
+			rt_chan_settle(gp);
+	if (w.head)
+		rt_ready_list(w.head);
 	rt_leave();
 }
 

@@ -8,11 +8,8 @@
 //   - qcount < dataqsiz  implies sendq is empty
 //   - closed never goes back to 0
 //
-// Lock: c->lock, several at a time only in select.c, in ascending address. It is held for some dozens
-// of instructions and never over anything that waits, so it is a spin lock whose release is a plain
-// store: half the locked instructions of a lock that must know whether somebody sleeps. A contender
-// spins, yields, then naps (rt_chan_lock_slow), and never marks the word, so rt_park may release it
-// with rt_unlock.
+// Lock: c->lock, several at a time only in select.c, in ascending address. On a channel that several Ps
+// are after all the time a contender stands aside first (rt_chan_lock_slow).
 //
 // Peeking. qcount, closed and the heads of the queues are read without the lock to see whether an
 // operation could go ahead. One channel: a false answer is right for the moment of the read. Several
@@ -50,8 +47,9 @@ struct waitq {
 };
 
 struct hchan {
-	struct rt_mutex lock;
+	struct rt_spinlock lock;
 	_Atomic uint32_t seq; // grows before each change of what follows; written under lock
+	_Atomic uint32_t contended; // seq when the lock had to be waited for; likewise
 	// Written under lock, read without when peeking.
 	_Atomic size_t qcount; // slots in use
 	_Atomic uint32_t closed;
@@ -74,16 +72,24 @@ void rt_chan_lock_slow(struct hchan *c);
 RT_INLINE void
 rt_chan_lock(struct hchan *c)
 {
-	if (rt_unlikely(!rt_trylock(&c->lock)))
+	if (rt_unlikely(!rt_spin_trylock(&c->lock)))
 		rt_chan_lock_slow(c);
 	// Relaxed: the stores that follow it and that a peek reads are releases.
+	rt_store(&c->seq, rt_load(&c->seq) + 1);
+}
+
+// The same for who holds another channel's lock, and so does not stand aside.
+RT_INLINE void
+rt_chan_lock_another(struct hchan *c)
+{
+	rt_spin_lock(&c->lock);
 	rt_store(&c->seq, rt_load(&c->seq) + 1);
 }
 
 RT_INLINE void
 rt_chan_unlock(struct hchan *c)
 {
-	rt_store_release(&c->lock.key, 0);
+	rt_spin_unlock(&c->lock);
 }
 
 // Whether a receive, a send could go ahead. Acquire: pairs with the release stores of these fields;
@@ -355,9 +361,8 @@ rt_chan_settle(struct g *gp)
 {
 	struct hchan *first = gp->waiting->c;
 	if (rt_unlikely(rt_load_acquire(&first->lock.key) != 0)) {
-		if (!rt_trylock(&first->lock))
-			rt_chan_lock_slow(first);
-		rt_chan_unlock(first);
+		rt_spin_lock(&first->lock);
+		rt_spin_unlock(&first->lock);
 	}
 }
 

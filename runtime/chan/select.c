@@ -220,8 +220,10 @@ sellock(const struct selection *s, const uint16_t *order)
 	struct hchan *last = NULL;
 	for (int i = 0; i < s->nchans; i++) {
 		struct hchan *c = s->cases[order[i]].chan;
-		if (c != last)
+		if (!last)
 			rt_chan_lock(c);
+		else if (c != last)
+			rt_chan_lock_another(c);
 		last = c;
 	}
 }
@@ -343,7 +345,7 @@ select_wait(const struct selection *s, const uint16_t *order)
 
 	enqueue_all(s, order);
 	selunlock_but(s, order, first);
-	rt_park(&first->lock, WAIT_SELECT);
+	rt_park_spin(&first->lock, WAIT_SELECT);
 
 	struct sudog *won = gp->param;
 	if (t0 != 0)

@@ -747,6 +747,11 @@ rt_swiss_clear(struct gort_map *map)
 // only ever split, so the end of one is always where another begins, whatever happens to the directory
 // meanwhile; and an entry never leaves its prefix.
 
+// A step takes 64 slots (or the table's, if it has fewer): who visits their entries mispredicts the end of
+// the step only, and the rest is worth a call. Steps and slots go round from a random one, too.
+#define SPAN 64u
+#define MAX_PREFETCH 2048
+
 // Never the map's: 32 bits that start at 0.
 #define NO_VERSION UINT32_MAX
 
@@ -759,11 +764,25 @@ rt_swiss_iterate(struct gort_map *map, struct gort_map_iter *it)
 	it->t = m->t;
 	it->h = map;
 	it->start = it->pos = depth ? r >> (64 - depth) << (64 - depth) : 0;
-	it->startgroup = (uint32_t)rt_map_random();
+	it->startspan = (uint32_t)rt_map_random();
 	it->unitsize = m->t->unitsize;
 	it->elemoff = m->t->elemoff;
 	it->clearseq = m->clearseq;
 	it->version_ = NO_VERSION;
+}
+
+static const struct meta *
+itermeta(const struct gort_map_iter *it)
+{
+	return (const struct meta *)(it->ctrl - sizeof(struct meta));
+}
+
+// Where the table after the one that is being walked begins.
+static uint64_t
+nextpos(const struct gort_map_iter *it)
+{
+	uint8_t depth = itermeta(it)->localdepth;
+	return it->pos + (depth ? (uint64_t)1 << (64 - depth) : 0);
 }
 
 static void
@@ -773,9 +792,9 @@ entertable(struct gort_map_iter *it, const smap *m)
 	uint32_t cap = meta(tab)->cap;
 	it->ctrl = tab->ctrl;
 	it->slots = tab->slots;
-	it->group = 0;
-	it->ngroups = groupmask(cap) + 1;
-	it->rotate_ = (uint8_t)(it->startgroup >> 28 & (cap < GROUP ? MIN_TABLE - 1 : GROUP - 1));
+	it->span = 0;
+	it->nspans = rt_max(cap / SPAN, 1u);
+	it->rotate_ = (uint8_t)(it->startspan >> 26 & (rt_max(rt_min(cap, SPAN), 1u) - 1));
 }
 
 // False when the walk has come round.
@@ -783,8 +802,7 @@ static bool
 nexttable(struct gort_map_iter *it, const smap *m)
 {
 	if (it->ctrl) {
-		uint8_t depth = ((const struct meta *)(it->ctrl - sizeof(struct meta)))->localdepth;
-		it->pos += depth ? (uint64_t)1 << (64 - depth) : 0;
+		it->pos = nextpos(it);
 		if (it->pos == it->start)
 			return false;
 	}
@@ -792,27 +810,50 @@ nexttable(struct gort_map_iter *it, const smap *m)
 	return true;
 }
 
+// Asks for the lines of a step's slots, so that they come while the one before is walked. (MapIterate1M:
+// 4.5 ns an entry without; the CPU alone does not see far enough ahead.)
 static void
-entergroup(struct gort_map_iter *it)
+prefetchspan(const struct gort_map_iter *it, const char *slots)
 {
-	size_t g = (it->group++ + it->startgroup) & (it->ngroups - 1);
-	it->groupctrl = it->ctrl + g * GROUP;
-	it->groupslots = it->slots + g * GROUP * it->unitsize;
-	unsigned full = fullslots(it->groupctrl), r = it->rotate_;
-	// Of the group to come: the lines are asked for while this one is walked.
-	const char *next = it->groupslots + (size_t)GROUP * it->unitsize;
-	for (size_t at = 0; at < 4 * 64; at += 64)
-		__builtin_prefetch(next + at);
-	it->mask_ = (uint16_t)(full >> r | full << (GROUP - r));
+	size_t bytes = rt_min((size_t)SPAN * it->unitsize, (size_t)MAX_PREFETCH);
+	for (size_t at = 0; at < bytes; at += RT_CACHE_LINE)
+		__builtin_prefetch(slots + at);
 }
 
-// Makes slot i of the group the current entry. In a table that has been replaced: what the map says
+static size_t
+spanat(const struct gort_map_iter *it, uint32_t span)
+{
+	return ((span + it->startspan) & (it->nspans - 1)) * SPAN;
+}
+
+static void
+enterspan(struct gort_map_iter *it)
+{
+	size_t at = spanat(it, it->span++);
+	it->spanctrl = it->ctrl + at;
+	it->spanslots = it->slots + at * it->unitsize;
+	uint64_t full = 0;
+	for (unsigned i = 0, cap = itermeta(it)->cap; i < SPAN && i < cap; i += GROUP)
+		full |= (uint64_t)fullslots(it->spanctrl + i) << i;
+	unsigned r = it->rotate_;
+	it->mask_ = full >> r | full << (-r & 63);
+	if (it->span < it->nspans) {
+		prefetchspan(it, it->slots + spanat(it, it->span) * it->unitsize);
+	} else {
+		const table *next = tableof((const smap *)it->h, nextpos(it));
+		__builtin_prefetch(next->ctrl - sizeof(struct meta));
+		__builtin_prefetch(next->ctrl + spanat(it, 0));
+		prefetchspan(it, next->slots + spanat(it, 0) * it->unitsize);
+	}
+}
+
+// Makes slot i of the span the current entry. In a table that has been replaced: what the map says
 // of its key now; a key that is equal to nothing cannot have been deleted or changed.
 static bool
 visit(struct gort_map_iter *it, unsigned i, bool stale)
 {
 	const struct gort_maptype *t = it->t;
-	char *slot = it->groupslots + i * it->unitsize;
+	char *slot = it->spanslots + i * it->unitsize;
 	struct map_entry e = {keyof(t, slot), elemof(t, slot)};
 	if (stale && (t->reflexivekey || t->equal(t, e.key, e.key)))
 		e = rt_swiss_access(it->h, e.key);
@@ -844,17 +885,17 @@ rt_swiss_next(struct gort_map_iter *it)
 		// gort_map_next itself goes on as long as nothing is replaced.
 		it->version_ = stale || t->indirectkey || t->indirectelem ? NO_VERSION : m->version;
 		while (it->mask_) {
-			unsigned i = ((unsigned)__builtin_ctz(it->mask_) + it->rotate_) % GROUP;
-			it->mask_ &= (uint16_t)(it->mask_ - 1);
-			if (it->groupctrl[i] & FULL && visit(it, i, stale))
+			unsigned i = ((unsigned)__builtin_ctzll(it->mask_) + it->rotate_) % SPAN;
+			it->mask_ &= it->mask_ - 1;
+			if (it->spanctrl[i] & FULL && visit(it, i, stale))
 				return true;
 		}
-		if (!it->ctrl || it->group == it->ngroups) {
+		if (!it->ctrl || it->span == it->nspans) {
 			if (!nexttable(it, m))
 				return enditeration(it);
 			stale = false;
 		}
-		entergroup(it);
+		enterspan(it);
 	}
 }
 

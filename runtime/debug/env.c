@@ -13,6 +13,7 @@ int rt_traceback_level = RT_TRACEBACK_SINGLE;
 static size_t stack_bytes;
 static int32_t gcpercent = 100;
 static int64_t memlimit = INT64_MAX;
+static bool barrier_dirty;
 
 static const struct knob {
 	const char *name;
@@ -245,6 +246,21 @@ parse_memlimit(void)
 	return INT64_MAX;
 }
 
+static bool
+parse_barrier(void)
+{
+	const char *var, *v = lookup("GORT_BARRIER", NULL, &var);
+	if (v && strcmp(v, "dirty") != 0 && strcmp(v, "snapshot") != 0)
+		complain(var, v, strlen(v), "snapshot or dirty", "snapshot");
+	return v && strcmp(v, "dirty") == 0;
+}
+
+bool
+rt_env_barrier_dirty(void)
+{
+	return barrier_dirty;
+}
+
 size_t
 rt_env_stack(void)
 {
@@ -259,6 +275,7 @@ rt_env_init(void)
 	stack_bytes = parse_stack();
 	gcpercent = parse_gcpercent();
 	memlimit = parse_memlimit();
+	barrier_dirty = parse_barrier();
 }
 
 int32_t

@@ -19,4 +19,5 @@ void rt_env_init(void);
 int32_t rt_env_maxprocs(void); // GORT_MAXPROCS / GOMAXPROCS or the default
 int32_t rt_env_gcpercent(void); // GOGC; -1 off
 int64_t rt_env_memlimit(void); // GOMEMLIMIT; INT64_MAX none
+bool rt_env_barrier_dirty(void); // GORT_BARRIER=dirty
 size_t rt_env_stack(void);     // GORT_STACK in bytes, 0 when unset

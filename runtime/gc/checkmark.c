@@ -65,7 +65,7 @@ report(struct check *c, const struct mspan *s, uint32_t i, uintptr_t at)
 		rt_printf(" at 0x%lx\n", at);
 }
 
-static void
+__attribute__((no_sanitize("address", "thread"))) static void
 check_word(struct check *c, uintptr_t at)
 {
 	uintptr_t p = *(const volatile uintptr_t *)at;
@@ -77,7 +77,7 @@ check_word(struct check *c, uintptr_t at)
 		report(c, s, i, at);
 }
 
-__attribute__((no_sanitize("address"))) static void
+__attribute__((no_sanitize("address", "thread"))) static void
 check_range(struct check *c, uintptr_t lo, uintptr_t hi)
 {
 	for (lo = rt_round_up(lo, sizeof(void *)); lo + sizeof(void *) <= hi; lo += sizeof(void *))

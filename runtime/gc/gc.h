@@ -17,7 +17,8 @@
 //
 // mgc.c: the cycle. roots.c: what t0 reads, and parked goroutines. mark.c: the marker. worker.c: who
 // marks, and for how long. pacer.c: when a cycle begins and what an allocation owes. sweep.c: afterwards.
-// limit.c: the memory limit. mfinal.c: finalizers. gctrace.c: the line. barrier.c: stores while marking runs.
+// limit.c: the memory limit. special.h: finalizers, cleanups, weak pointers, pins. gctrace.c: the line.
+// barrier.c: stores while marking runs; dirty.c: marking without them.
 #pragma once
 
 #include "base/base.h"
@@ -30,7 +31,7 @@ enum gcphase { GCoff, GCmark, GCmarktermination };
 
 // Time stamps of one cycle (rt_nanotime) and what it measured; for gctrace and statistics.
 struct gc_times {
-	int64_t start;     // before the stop is asked for
+	int64_t start;     // the stop is asked for
 	int64_t mark;      // marking begins
 	int64_t term;      // marking has found everything
 	int64_t end;       // the world is about to run
@@ -140,6 +141,8 @@ void rt_mark_root_range(struct gcwork *w, uintptr_t lo, uintptr_t hi);
 // Inside rt_mark_some or with the world stopped: what p points into is grey; what obj's words point to.
 void rt_mark_pointer(struct gcwork *w, uintptr_t p);
 void rt_mark_fields(struct gcwork *w, const struct mspan *s, uintptr_t obj);
+// World stopped, caches flushed: the words of all marked objects that reach into [lo, hi).
+void rt_mark_written(struct gcwork *w, uintptr_t lo, uintptr_t hi);
 // How a caller wants rt_mark_some to end, besides "nothing left" and "the world is to stop".
 struct mark_limit {
 	int64_t work;     // heap bytes scanned; INT64_MAX none
@@ -170,7 +173,7 @@ void rt_roots_each_range(void (*fn)(const char *what, uintptr_t lo, uintptr_t hi
 void rt_roots_t0(struct gcwork *w);
 // The number of the marking in progress, 0 when none is. Changes with the world stopped.
 extern _Atomic uint32_t rt_gc_epoch;
-// Scans a few parked goroutines or finalizers; false when none is left to hand out.
+// Scans a few parked goroutines or entries of special.c; false when none is left to hand out.
 bool rt_roots_scan_some(struct gcwork *w);
 bool rt_roots_left(void);
 // gp is about to run on this P while marking is on: its stack is scanned first.
@@ -191,17 +194,6 @@ int rt_gc_find_leaked(void);
 // Those found by the last one that still wait. Any time.
 int rt_gc_num_leaked(void);
 
-// ---- mfinal.c ----
-
-// World stopped: all finalizers wait to be scanned.
-void rt_fin_t0(void);
-bool rt_fin_left(void);
-// Scans a few; false when none is left to hand out.
-bool rt_fin_scan_some(struct gcwork *w);
-// The sweeper's: finalizers whose objects are unreachable, and live on until these have run.
-void rt_fin_queue(struct special *list);
-bool rt_fin_idle(void); // nothing to run
-
 // ---- worker.c ----
 
 // Divides the Ps: world stopped.
@@ -214,6 +206,17 @@ bool rt_gc_wants(struct p *pp, bool idle);
 void rt_gc_work(struct p *pp, bool idle);
 // Marks until nothing is left. World stopped.
 void rt_mark_all_stopped(void);
+
+// ---- dirty.c: GORT_BARRIER=dirty ----
+
+void rt_dirty_init(void);
+bool rt_dirty_on(void);      // no barriers
+bool rt_dirty_stopped(void); // ... and no help of the kernel's: mark with the world stopped
+// World running, before the stop of t0.
+void rt_dirty_arm(void);
+// World stopped, to be followed by rt_mark_all_stopped: everything that may have changed since t0 is
+// looked at again. Nothing to do in the default mode, and when marking has been stopped throughout.
+void rt_dirty_rescan(struct gcwork *w);
 
 // ---- checkmark.c ----
 // World stopped, marking complete, caches flushed: ends the program if an object was lost.

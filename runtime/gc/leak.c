@@ -16,6 +16,7 @@
 // Go: the goroutineleak profile of 1.26.
 #include "debug/throw.h"
 #include "gc/gc.h"
+#include "gc/special.h"
 #include "mem/mheap.h"
 #include "os/os.h"
 #include "sched/proc.h"
@@ -117,11 +118,13 @@ rt_leaks_mark(void)
 	struct search s = {.w = rt_gcwork(rt_getp())};
 	int64_t from = rt_nanotime();
 	rt_for_each_g(withhold, NULL);
+	rt_attached_strong = true;
 	do {
 		s.nwoken = 0;
 		rt_mark_all_stopped(); // ends with every goroutine that is not withheld scanned
 		rt_for_each_g(give_back_woken, &s);
 	} while (s.nwoken > 0);
+	rt_attached_strong = false;
 	rt_for_each_g(give_back_leaked, &s);
 	atomic_fetch_add_explicit(&rt_gc.cur.dedicated_ns, rt_nanotime() - from, memory_order_relaxed);
 	return s.nleaked;

@@ -33,8 +33,8 @@ static uint64_t
 nonheap(uint64_t grown)
 {
 	return rt_load(&rt_sys_stats.mspan) + rt_load(&rt_sys_stats.mcache) +
-	       rt_load(&rt_sys_stats.buckhash) + rt_load(&rt_sys_stats.gc) +
-	       rt_load(&rt_sys_stats.other) + rt_load(&rt_sys_stats.stacks_os) + rt_gc.stack_bytes +
+	       rt_profile_bytes() + rt_load(&rt_sys_stats.gc) + rt_other_bytes() +
+	       rt_load(&rt_sys_stats.stacks_os) + rt_gc.stack_bytes +
 	       (grown >> RT_PAGE_SHIFT) * (sizeof(struct pageinfo) + RT_BITS_STRIDE);
 }
 

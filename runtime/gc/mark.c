@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The marker. It queues spans, not objects: a FIFO of spans that have grey objects. When a span comes up,
 // all its grey objects are scanned together; by then there are many (tens, on a random graph), and they
-// are neighbours. Pointers found go through a delay line: each enters with a prefetch of its page's line
-// of metadata and is tested DELAY pointers later, when the line has arrived.
+// are neighbours. A pointer into the span at hand is followed in the same visit, in plain local words:
+// what was allocated together is linked together, and most of a list or tree costs no atomic operation
+// and no look at metadata. Other pointers go through a delay line: each enters with a prefetch of its
+// page's line of metadata and is tested DELAY pointers later, when the line has arrived.
 //
 //   pointer -> delay line -> test and set mark bit -> span into the queue (once, `queued`)
-//   queue -> span -> grey = mark & ~scan -> prefetch, scan each object's words -> pointers
+//   queue -> span -> grey = mark & ~scan -> scan each object's words -> pointers
+//                      ^------------ within the span ------------------'
 //
 // FIFO order is what lets objects gather; a stack would find three a visit. Measured against a textbook
 // depth-first marker: five times faster (docs/gc.md).
 //
-// Several workers and barriers run this at once: mark and scan bits are set by fetch_or unless `alone`; a
-// grey object is scanned by whoever set its scan bit; queue slots are claimed by fetch_add and CAS. A span
-// is in the queue at most once, and spans made during marking never, so a queue of as many slots as there
-// were spans at t0 cannot overflow. A large object is scanned in oblets of 128 KiB: who takes one puts
-// the object back into the queue for the next, if there is one.
+// Several workers and barriers run this at once: mark and scan bits are set by fetch_or unless `alone`;
+// queue slots are claimed by fetch_add and CAS. A visitor has its span alone: `queued` stays set until it
+// has published what it marked and scanned. A span is in the queue at most once, and spans made during
+// marking never, so a queue of as many slots as there were spans at t0 cannot overflow. A large object is
+// scanned in oblets of 128 KiB: who takes one puts the object back into the queue for the next, if there
+// is one.
 //
 // A worker's own state (the delay line) is empty whenever it is not inside rt_mark_some, and the world
 // does not stop while it is: with the world stopped, all grey objects are in the queue.
@@ -31,6 +35,7 @@
 #define NO_SANITIZE __attribute__((no_sanitize("address", "thread")))
 
 #define OBLET ((size_t)128 << 10)
+#define MAX_WORDS (RT_BITS_STRIDE / 8) // of a small span's bitmap
 #define WAKE_EVERY 64   // spans between looks for an idle P
 #define LENGTH_TO_SHARE 4
 
@@ -49,7 +54,10 @@ struct gcwork {
 	int64_t scanned;      // heap bytes, this cycle
 	uint32_t pos;         // of the delay line
 	size_t line[DELAY];   // heap offset + 1, 0 empty
-	uint16_t grey[1024];  // of the span at hand
+	// The visit at hand, by word of the span's bitmaps.
+	uint64_t known[MAX_WORDS]; // marked, as far as this visit knows
+	uint64_t grey[MAX_WORDS];  // of them, to be scanned
+	uint64_t took[MAX_WORDS];  // of them, scanned by this visit
 };
 
 static _Atomic uint64_t shaded_bytes; // marked by barriers
@@ -194,12 +202,18 @@ scan_bits(struct pageinfo *pi)
 		       : (_Atomic uint64_t *)(rt_heap.scantab + (size_t)pi->base * RT_BITS_STRIDE);
 }
 
-// relaxed everywhere: the queue orders what matters.
+RT_INLINE void
+enqueue(struct pageinfo *pi)
+{
+	if (atomic_exchange(&pi->queued, 1) == 0)
+		queue_push(pi->base);
+}
+
 RT_INLINE uint64_t
 or_bits(const struct greyer *g, _Atomic uint64_t *p, uint64_t bits)
 {
 	if (!g->alone)
-		return atomic_fetch_or_explicit(p, bits, memory_order_relaxed);
+		return atomic_fetch_or(p, bits); // seq_cst: see grey_slot
 	uint64_t old = rt_load(p);
 	rt_store(p, old | bits);
 	return old;
@@ -213,12 +227,11 @@ grey_slot(struct greyer *g, struct pageinfo *pi, uint32_t i)
 	if ((rt_load(word) & bit) || (or_bits(g, word, bit) & bit))
 		return;
 	g->bytes += pi->elemsize;
-	if (pi->noscan || rt_load(&pi->queued))
-		return;
-	// A popper clears queued before it reads the mark bits, so our bit is seen by the visit that is
-	// queued, or we see 0 here and queue another.
-	if (atomic_exchange_explicit(&pi->queued, 1, memory_order_acq_rel) == 0)
-		queue_push(pi->base);
+	// A visitor clears queued before it looks at the mark bits for the last time, so either that look
+	// finds our bit or we see 0 here and queue another visit. seq_cst, like or_bits: a store before a
+	// load, here and there.
+	if (!pi->noscan && !atomic_load(&pi->queued))
+		enqueue(pi);
 }
 
 // Greys the slot that holds heap offset off, if there is one.
@@ -276,33 +289,69 @@ flush_line(struct gcwork *w)
 
 // ---- scanning ----
 
-// Word loads race with the mutator's stores by design; each is one aligned load.
+// The span that is being visited; for objects that are scanned by themselves, one of no bytes.
+struct visit {
+	size_t off, bytes; // of the slots, from the heap's base
+	uint64_t divmul;
+};
+
+// Word loads race with the mutator's stores by design; each is one aligned load. Under sanitizers it is a
+// call, or it would be theirs to check wherever it is inlined.
+#if RT_ASAN || RT_TSAN
+NO_SANITIZE static RT_NOINLINE uintptr_t
+#else
 RT_INLINE uintptr_t
+#endif
 load_word(uintptr_t at)
 {
 	return *(const volatile uintptr_t *)at;
 }
 
-NO_SANITIZE static void
-scan_words(struct gcwork *w, uintptr_t lo, uintptr_t hi)
+RT_INLINE void
+follow(struct gcwork *w, struct visit v, uint32_t *pending, uintptr_t p)
 {
-	for (; lo < hi; lo += sizeof(uintptr_t)) {
-		size_t off = load_word(lo) - w->base;
-		if (off < w->grown)
-			push(w, off);
+	size_t off = p - w->base;
+	if (off >= w->grown)
+		return;
+	if (off - v.off >= v.bytes) {
+		push(w, off);
+		return;
 	}
+	uint32_t i = (uint32_t)(((off - v.off) * v.divmul) >> 32), k = i / 64;
+	uint64_t bit = 1ull << (i % 64);
+	if (w->known[k] & bit)
+		return;
+	__builtin_prefetch((const void *)p);
+	w->known[k] |= bit;
+	w->grey[k] |= bit;
+	*pending |= 1u << k;
+}
+
+NO_SANITIZE RT_INLINE void
+scan_words(struct gcwork *w, struct visit v, uint32_t *pending, uintptr_t lo, uintptr_t hi)
+{
+	for (; lo < hi; lo += sizeof(uintptr_t))
+		follow(w, v, pending, load_word(lo));
 }
 
 // As many t's as fit into [lo, hi).
-NO_SANITIZE static void
-scan_typed(struct gcwork *w, uintptr_t lo, uintptr_t hi, const gort_type *t)
+NO_SANITIZE RT_INLINE void
+scan_typed(struct gcwork *w, struct visit v, uint32_t *pending, uintptr_t lo, uintptr_t hi,
+	   const gort_type *t)
 {
 	for (; lo + t->size <= hi; lo += t->size)
-		for (uint32_t i = 0; i < t->nptrs; i++) {
-			size_t off = load_word(lo + t->ptrs[i]) - w->base;
-			if (off < w->grown)
-				push(w, off);
-		}
+		for (uint32_t i = 0; i < t->nptrs; i++)
+			follow(w, v, pending, load_word(lo + t->ptrs[i]));
+}
+
+NO_SANITIZE static void
+scan_range(struct gcwork *w, uintptr_t lo, uintptr_t hi, const gort_type *t)
+{
+	uint32_t none;
+	if (t)
+		scan_typed(w, (struct visit){0}, &none, lo, hi, t);
+	else
+		scan_words(w, (struct visit){0}, &none, lo, hi);
 }
 
 // One oblet; scan[1] is the offset of the next (a large object has no other use for it).
@@ -321,10 +370,7 @@ scan_large(struct gcwork *w, struct pageinfo *pi)
 		queue_push(pi->base);
 	uintptr_t lo = s->base + at, hi = rt_min(lo + step, s->limit);
 	w->scanned += (int64_t)(hi - lo);
-	if (t)
-		scan_typed(w, lo, hi, t);
-	else
-		scan_words(w, lo, hi);
+	scan_range(w, lo, hi, t);
 }
 
 void
@@ -338,58 +384,147 @@ rt_mark_pointer(struct gcwork *w, uintptr_t p)
 void
 rt_mark_fields(struct gcwork *w, const struct mspan *s, uintptr_t obj)
 {
-	const gort_type *t = s->divmul ? rt_spanclasses[s->spanclass].type : s->type;
-	if (s->info->noscan)
-		return;
-	if (t)
-		scan_typed(w, obj, obj + s->elemsize, t);
-	else
-		scan_words(w, obj, obj + s->elemsize);
+	if (!s->info->noscan)
+		scan_range(w, obj, obj + s->elemsize,
+			   s->divmul ? rt_spanclasses[s->spanclass].type : s->type);
 }
 
-// Claims the span's grey objects; their indices go to w->grey.
-static uint32_t
-take_grey(struct gcwork *w, struct pageinfo *pi)
+// The part of a marked large object that lies in [lo, hi), whole elements.
+static void
+rescan_large(struct gcwork *w, const struct mspan *s, uintptr_t lo, uintptr_t hi)
 {
-	_Atomic uint64_t *mark = mark_bits(pi), *scan = scan_bits(pi);
-	uint32_t n = 0, nwords = (pi->nelems + 63u) / 64;
-	for (uint32_t k = 0; k < nwords; k++) {
-		uint64_t grey = rt_load(&mark[k]) & ~rt_load(&scan[k]);
-		if (!grey)
-			continue;
-		grey &= ~or_bits(&w->g, &scan[k], grey);
-		for (; grey; grey &= grey - 1)
-			w->grey[n++] = (uint16_t)(k * 64 + (unsigned)__builtin_ctzll(grey));
-	}
-	return n;
+	if (!(rt_load(&s->mark[0]) & 1))
+		return;
+	size_t step = s->type ? s->type->size : sizeof(uintptr_t);
+	lo = s->base + (lo - s->base) / step * step;
+	hi = s->base + (hi - s->base + step - 1) / step * step;
+	scan_range(w, lo, rt_min(hi, s->limit), s->type);
 }
 
 static void
+rescan_small(struct gcwork *w, const struct mspan *s, uintptr_t lo, uintptr_t hi)
+{
+	uint32_t i = rt_span_index(s, lo);
+	for (; i < s->nelems && s->base + i * s->elemsize < hi; i++)
+		if (rt_span_allocated(s, i) && rt_load(&s->mark[i / 64]) >> (i % 64) & 1)
+			rt_mark_fields(w, s, s->base + i * s->elemsize);
+}
+
+void
+rt_mark_written(struct gcwork *w, uintptr_t lo, uintptr_t hi)
+{
+	while (lo < hi) {
+		const struct mspan *s = rt_spanof(lo);
+		uintptr_t next = rt_round_down(lo, RT_PAGE_SIZE) + RT_PAGE_SIZE;
+		if (s) {
+			next = s->base + ((uintptr_t)s->npages << RT_PAGE_SHIFT);
+			uintptr_t end = rt_min(hi, s->limit);
+			if (s->info->noscan)
+				;
+			else if (s->divmul)
+				rescan_small(w, s, lo, end);
+			else
+				rescan_large(w, s, lo, end);
+		}
+		lo = next;
+	}
+}
+
+// The span's grey objects; which words have any.
+static uint32_t
+find_grey(struct gcwork *w, const _Atomic uint64_t *mark, const _Atomic uint64_t *scan, uint32_t nwords)
+{
+	uint32_t pending = 0;
+	for (uint32_t k = 0; k < nwords; k++) {
+		uint64_t m = atomic_load(&mark[k]);
+		w->known[k] = m;
+		w->grey[k] = m & ~rt_load(&scan[k]);
+		w->took[k] = 0;
+		pending |= (uint32_t)(w->grey[k] != 0) << k;
+	}
+	return pending;
+}
+
+// Scans word k's grey objects. Which words have grey ones now is added to pending.
+NO_SANITIZE RT_INLINE uint32_t
+scan_grey(struct gcwork *w, struct visit v, uint32_t k, size_t size, const gort_type *t, uint32_t pending)
+{
+	uint64_t grey = w->grey[k], ahead = grey;
+	uintptr_t base = w->base + v.off + k * 64 * size;
+	w->grey[k] = 0;
+	w->took[k] |= grey;
+	for (int i = 0; i < AHEAD && ahead; i++, ahead &= ahead - 1)
+		__builtin_prefetch((const void *)(base + (unsigned)__builtin_ctzll(ahead) * size));
+	for (; grey; grey &= grey - 1) {
+		if (ahead) {
+			__builtin_prefetch(
+				(const void *)(base + (unsigned)__builtin_ctzll(ahead) * size));
+			ahead &= ahead - 1;
+		}
+		uintptr_t obj = base + (unsigned)__builtin_ctzll(grey) * size;
+		if (t)
+			scan_typed(w, v, &pending, obj, obj + size, t);
+		else
+			scan_words(w, v, &pending, obj, obj + size);
+	}
+	return pending;
+}
+
+// Until nothing in the span is grey, as far as this visit knows. From above: what an object points to is
+// mostly older and lies below.
+NO_SANITIZE static void
+scan_closure(struct gcwork *w, struct visit v, size_t size, const gort_type *t, uint32_t pending)
+{
+	while (pending) {
+		uint32_t k = 31 - (uint32_t)__builtin_clz(pending);
+		pending = scan_grey(w, v, k, size, t, pending ^ 1u << k);
+	}
+}
+
+// What the visit has marked and scanned becomes known to all. Another may have marked some of it meanwhile:
+// counted once.
+static void
+publish(struct gcwork *w, _Atomic uint64_t *mark, _Atomic uint64_t *scan, uint32_t nwords, size_t size)
+{
+	for (uint32_t k = 0; k < nwords; k++) {
+		uint64_t took = w->took[k], found = took & ~rt_load(&mark[k]);
+		if (!took)
+			continue;
+		if (found)
+			w->g.bytes += size * (unsigned)__builtin_popcountll(
+						     found & ~or_bits(&w->g, &mark[k], found));
+		or_bits(&w->g, &scan[k], took);
+		w->scanned += (int64_t)(size * (unsigned)__builtin_popcountll(took));
+	}
+}
+
+static bool
+any_grey(const _Atomic uint64_t *mark, const _Atomic uint64_t *scan, uint32_t nwords)
+{
+	uint64_t grey = 0;
+	for (uint32_t k = 0; k < nwords; k++)
+		grey |= atomic_load(&mark[k]) & ~rt_load(&scan[k]);
+	return grey != 0;
+}
+
+NO_SANITIZE static void
 scan_span(struct gcwork *w, uint32_t page)
 {
 	struct pageinfo *pi = &w->info[page];
-	// Before the mark bits are read: see grey_slot.
-	atomic_exchange_explicit(&pi->queued, 0, memory_order_acq_rel);
 	if (!pi->divmul) {
+		atomic_store(&pi->queued, 0);
 		scan_large(w, pi);
 		return;
 	}
-	uint32_t n = take_grey(w, pi);
-	uintptr_t base = w->base + ((uintptr_t)page << RT_PAGE_SHIFT);
-	size_t size = pi->elemsize;
-	const gort_type *t = rt_spanclasses[pi->spanclass].type;
-	w->scanned += (int64_t)(n * size);
-	for (uint32_t i = 0; i < rt_min(n, (uint32_t)AHEAD); i++)
-		__builtin_prefetch((void *)(base + w->grey[i] * size));
-	for (uint32_t i = 0; i < n; i++) {
-		if (i + AHEAD < n)
-			__builtin_prefetch((void *)(base + w->grey[i + AHEAD] * size));
-		uintptr_t obj = base + w->grey[i] * size;
-		if (t)
-			scan_typed(w, obj, obj + size, t);
-		else
-			scan_words(w, obj, obj + size);
-	}
+	_Atomic uint64_t *mark = mark_bits(pi), *scan = scan_bits(pi);
+	uint32_t nwords = (pi->nelems + 63u) / 64;
+	struct visit v = {(size_t)page << RT_PAGE_SHIFT, pi->elemsize * pi->nelems, pi->divmul};
+	uint32_t pending = find_grey(w, mark, scan, nwords);
+	scan_closure(w, v, pi->elemsize, rt_spanclasses[pi->spanclass].type, pending);
+	publish(w, mark, scan, nwords, pi->elemsize);
+	atomic_exchange(&pi->queued, 0); // before the last look: see grey_slot
+	if (any_grey(mark, scan, nwords))
+		enqueue(pi);
 }
 
 // ---- marking for a while ----

@@ -1,139 +1,31 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Finalizers. A finalizer is a special of its object's span and one of the list `all`.
+// Finalizers, and the goroutine that runs them and cleanups, one after another at depth 0.
 //
-//   set      in specials and all
-//   queued   in all and the queue: the sweeper found the object unmarked, took the finalizer off the span
-//            and marked the object, so it lives on for its finalizer
-//   gone     cleared, or taken by the finalizer goroutine, which then calls it
-//
-// What a finalizer can see outlives the cycle: while marking runs, the words of each object that has one
-// are scanned, but the object itself is not marked by that, and what arg points to is marked; a queued
-// one's object is marked too. When they are scanned does not matter: an object that nothing reached at t0
-// is not written until its finalizer runs, and sweeping is over before the next t0. So they are handed out
-// from a cursor, as goroutines are. One that was set after t0 needs no scan: object and arg came from
-// where the collector has looked. One that leaves the list has obj and arg shaded first, as everything
-// that is dropped while marking runs.
-//
-// It follows that of objects that point to each other the outermost is finalized first, in a cycle none.
-// Lock order: mspan.speciallock, then lock; never the other way.
+// Of objects that point to each other the outermost is finalized first, in a cycle none: what an object
+// with a finalizer points to is marked, the object is not (special.h).
 // Go: runtime/mfinal.go.
-#include <link.h>
-
 #include <gort/mem.h>
 
 #include "debug/throw.h"
-#include "gc/barrier.h"
-#include "gc/gc.h"
-#include "mem/mheap.h"
+#include "gc/special.h"
 #include "sched/proc.h"
 
-struct finalizer {
-	struct special sp; // first; sp.next links the queue, too
-	struct finalizer *next, *prev; // in all
-	void *obj, *arg;
-	void (*fn)(void *obj, void *arg);
-	bool queued;
-};
-
-// Everything under lock, apart from looks at cursor as a hint.
-static struct rt_mutex lock;
-static struct fixalloc alloc;
-static struct finalizer all = {.next = &all, .prev = &all};
-static _Atomic(struct finalizer *) cursor; // the next to be scanned, NULL none
-static struct special *queue, **queue_end = &queue;
-static struct g *fing; // the finalizer goroutine while it is parked
+// Under rt_attached_lock.
+static struct g *fing; // the goroutine while it is parked
 static bool started;
-
-static void
-unlink_locked(struct finalizer *f)
-{
-	if (rt_load(&cursor) == f)
-		rt_store(&cursor, f->next == &all ? NULL : f->next);
-	f->prev->next = f->next;
-	f->next->prev = f->prev;
-	if (rt_barrier_on()) {
-		rt_shade(f->obj);
-		rt_shade(f->arg);
-	}
-}
-
-static void
-link_locked(struct finalizer *f)
-{
-	f->next = all.next; // before the cursor's place: not scanned in this cycle
-	f->prev = &all;
-	f->next->prev = f;
-	all.next = f;
-}
-
-// ---- marking ----
-
-void
-rt_fin_t0(void)
-{
-	rt_store(&cursor, all.next == &all ? NULL : all.next);
-}
-
-bool
-rt_fin_left(void)
-{
-	return rt_load(&cursor) != NULL;
-}
-
-static void
-scan(struct gcwork *w, const struct finalizer *f)
-{
-	struct mspan *s = rt_spanof((uintptr_t)f->obj);
-	rt_mark_pointer(w, (uintptr_t)f->arg);
-	if (f->queued)
-		rt_mark_pointer(w, (uintptr_t)f->obj);
-	rt_mark_fields(w, s, s->base + rt_span_index(s, (uintptr_t)f->obj) * s->elemsize);
-}
-
-bool
-rt_fin_scan_some(struct gcwork *w)
-{
-	enum { BATCH = 16 };
-	struct finalizer batch[BATCH];
-	int n = 0;
-	if (!rt_fin_left())
-		return false;
-	rt_lock(&lock);
-	struct finalizer *f = rt_load(&cursor);
-	for (; f && n < BATCH; f = f->next == &all ? NULL : f->next)
-		batch[n++] = *f;
-	rt_store(&cursor, f);
-	rt_unlock(&lock);
-	for (int i = 0; i < n; i++)
-		scan(w, &batch[i]);
-	return true;
-}
 
 // ---- the goroutine ----
 
-static void
-wake(void)
+void
+rt_fin_wake(void)
 {
-	rt_lock(&lock);
-	struct g *gp = queue ? fing : NULL;
+	rt_lock(&rt_attached_lock);
+	struct g *gp = rt_attached_waiting_locked() ? fing : NULL;
 	if (gp)
 		fing = NULL;
-	rt_unlock(&lock);
+	rt_unlock(&rt_attached_lock);
 	if (gp)
 		rt_ready(gp);
-}
-
-void
-rt_fin_queue(struct special *list)
-{
-	rt_lock(&lock);
-	*queue_end = list;
-	for (struct special *sp = list; sp; sp = sp->next) {
-		((struct finalizer *)sp)->queued = true;
-		queue_end = &sp->next;
-	}
-	rt_unlock(&lock);
-	wake();
 }
 
 // Others see this goroutine while it runs the program's code, and only then.
@@ -147,27 +39,39 @@ show(bool shown)
 		RT_BUMP(&rt_getp()->ngdied, 1);
 }
 
-// Runs the first of the queue; false: there is none, and lock is held.
+static void
+call(const struct attached *a)
+{
+	if (a->sp.kind == SPECIAL_FINALIZER)
+		((void (*)(void *, void *))a->fn)(a->obj, a->ref);
+	else
+		((void (*)(void *))a->fn)(a->ref);
+}
+
+// release: who sees that one has run sees that it was queued.
+static void
+count_run(const struct attached *a)
+{
+	_Atomic uint64_t *n = a->sp.kind == SPECIAL_FINALIZER ? &rt_attached_counts.finalizers_run
+							      : &rt_attached_counts.cleanups_run;
+	rt_store_release(n, rt_load(n) + 1);
+}
+
+// Runs the first of the queue; false: there is none, and rt_attached_lock is held.
 RT_NOINLINE static bool
 run_one(void)
 {
-	rt_lock(&lock);
-	struct finalizer *f = (struct finalizer *)queue;
-	if (!f)
+	struct attached a;
+	rt_lock(&rt_attached_lock);
+	if (!rt_attached_take_locked(&a))
 		return false;
-	queue = f->sp.next;
-	if (!queue)
-		queue_end = &queue;
-	unlink_locked(f);
-	void *obj = f->obj, *arg = f->arg;
-	void (*fn)(void *, void *) = f->fn;
-	rt_fixalloc_free(&alloc, f);
-	rt_unlock(&lock);
+	rt_unlock(&rt_attached_lock);
 	show(true);
 	rt_leave();
-	fn(obj, arg);
+	call(&a);
 	rt_enter();
 	show(false);
+	count_run(&a);
 	return true;
 }
 
@@ -190,123 +94,53 @@ finalizers(void *arg)
 			;
 		forget();
 		fing = rt_getg();
-		rt_park(&lock, WAIT_FINALIZER);
+		rt_park(&rt_attached_lock, WAIT_FINALIZER);
 	}
 }
 
-static void
-start(void)
+void
+rt_fin_start(void)
 {
-	rt_lock(&lock);
+	rt_lock(&rt_attached_lock);
 	bool first = !started;
 	started = true;
-	rt_unlock(&lock);
+	rt_unlock(&rt_attached_lock);
 	if (first)
 		rt_newproc_system(finalizers, NULL);
 }
 
-// The goroutine is parked and has nothing to do (or does not exist, and has not).
 bool
 rt_fin_idle(void)
 {
-	rt_lock(&lock);
-	bool idle = !queue && (fing || !started);
-	rt_unlock(&lock);
+	rt_lock(&rt_attached_lock);
+	bool idle = !rt_attached_waiting_locked() && (fing || !started);
+	rt_unlock(&rt_attached_lock);
 	return idle;
 }
 
 // ---- setting and clearing ----
 
-// Where obj's finalizer is linked, or where it would be.
-static struct special **
-find_locked(struct mspan *s, void *obj, uint32_t index)
-{
-	struct special **at = &s->specials;
-	for (; *at && (*at)->index <= index; at = &(*at)->next)
-		if ((*at)->kind == SPECIAL_FINALIZER && ((struct finalizer *)*at)->obj == obj)
-			break;
-	return at;
-}
-
-static bool
-is_set(struct special *const *at, void *obj)
-{
-	return *at && (*at)->kind == SPECIAL_FINALIZER && ((struct finalizer *)*at)->obj == obj;
-}
-
 static void
 clear(struct mspan *s, void *obj)
 {
-	rt_lock(&s->speciallock);
-	struct special **at = find_locked(s, obj, rt_span_index(s, (uintptr_t)obj));
-	struct finalizer *f = is_set(at, obj) ? (struct finalizer *)*at : NULL;
-	if (f)
-		rt_special_link(at, f->sp.next);
-	rt_unlock(&s->speciallock);
-	if (!f)
-		return;
-	rt_lock(&lock);
-	unlink_locked(f);
-	rt_fixalloc_free(&alloc, f);
-	rt_unlock(&lock);
-}
-
-static struct finalizer *
-new_finalizer(void *obj, void (*fn)(void *, void *), void *arg, uint32_t index)
-{
-	rt_lock(&lock);
-	if (alloc.size == 0)
-		rt_fixalloc_init(&alloc, sizeof(struct finalizer), &rt_sys_stats.other);
-	struct finalizer *f = rt_fixalloc_alloc(&alloc);
-	rt_unlock(&lock);
-	f->sp.index = index;
-	f->sp.kind = SPECIAL_FINALIZER;
-	f->obj = obj;
-	f->fn = fn;
-	f->arg = arg;
-	return f;
+	rt_lock(&rt_attached_lock);
+	struct attached *a = rt_attached_find_locked(s, SPECIAL_FINALIZER, obj);
+	if (a)
+		rt_attached_remove_locked(s, a);
+	rt_unlock(&rt_attached_lock);
 }
 
 static void
 set(struct mspan *s, void *obj, void (*fn)(void *, void *), void *arg)
 {
-	uint32_t index = rt_span_index(s, (uintptr_t)obj);
-	struct finalizer *f = new_finalizer(obj, fn, arg, index);
-	rt_lock(&s->speciallock);
-	struct special **at = find_locked(s, obj, index);
-	bool twice = is_set(at, obj);
-	if (!twice) {
-		f->sp.next = *at;
-		rt_special_link(at, &f->sp);
-	}
-	rt_unlock(&s->speciallock);
+	rt_lock(&rt_attached_lock);
+	bool twice = rt_attached_find_locked(s, SPECIAL_FINALIZER, obj) != NULL;
+	if (!twice)
+		rt_attached_add_locked(s, SPECIAL_FINALIZER, obj, arg)->fn = (void (*)(void))fn;
+	rt_unlock(&rt_attached_lock);
 	if (twice)
 		rt_fatal("runtime.SetFinalizer: finalizer already set");
-	rt_lock(&lock);
-	link_locked(f);
-	rt_unlock(&lock);
-	start();
-}
-
-static int
-find_in_module(struct dl_phdr_info *info, size_t size, void *arg)
-{
-	uintptr_t p = *(uintptr_t *)arg;
-	(void)size;
-	for (int i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
-		if (ph->p_type == PT_LOAD && p - (info->dlpi_addr + ph->p_vaddr) < ph->p_memsz)
-			return 1;
-	}
-	return 0;
-}
-
-// Go: the same for what its linker has placed; such an object never dies.
-static bool
-is_global(void *obj)
-{
-	uintptr_t p = (uintptr_t)obj;
-	return dl_iterate_phdr(find_in_module, &p) != 0;
+	rt_fin_start();
 }
 
 // Objects without pointers below 16 bytes share a slot: any byte of it may be one's first.
@@ -324,7 +158,8 @@ gort_set_finalizer(void *obj, void (*fn)(void *obj, void *arg), void *arg)
 		rt_fatal("runtime.SetFinalizer: first argument is nil");
 	rt_enter();
 	struct mspan *s = rt_spanof((uintptr_t)obj);
-	if (!s && !is_global(obj))
+	// Go: the same for what its linker has placed; such an object never dies.
+	if (!s && !rt_is_global(obj))
 		rt_fatal("runtime.SetFinalizer: pointer not in heap");
 	if (s && !begins_object(s, (uintptr_t)obj))
 		rt_fatal("runtime.SetFinalizer: pointer not at beginning of allocated block");

@@ -24,6 +24,8 @@
 #include "mem/scavenge.h"
 #include "os/os.h"
 #include "sched/proc.h"
+#include "sched/sched.h"
+#include "sync/pool.h"
 
 struct gc_state rt_gc;
 
@@ -36,6 +38,7 @@ rt_gcinit(void)
 	rt_gc.init_ns = rt_gc.cpu_total_at = rt_nanotime();
 	rt_pacer_init(rt_env_gcpercent(), rt_env_memlimit());
 	rt_sweep_init();
+	rt_dirty_init();
 }
 
 // ---- CPU accounting ----
@@ -106,7 +109,7 @@ static void
 set_phase(enum gcphase phase)
 {
 	rt_store(&rt_gc.phase, phase); // world stopped
-	*(volatile uint32_t *)&gort_write_barrier_on = phase == GCmark;
+	*(volatile uint32_t *)&gort_write_barrier_on = phase == GCmark && !rt_dirty_on();
 }
 
 void
@@ -139,6 +142,7 @@ begin_marking(void)
 	rt_gc_flush_caches();
 	t->heap0 = rt_load(&rt_gc.heap_live); // with the caches flushed: exact
 	rt_mark_start();
+	rt_pool_cleanup();
 	rt_roots_t0(rt_gcwork(rt_getp()));
 	rt_pacer_mark_begin();
 	rt_workers_start();
@@ -207,19 +211,29 @@ static void
 after_termination(const struct ended *e)
 {
 	rt_sweep_wake();
+	if (rt_unlikely(rt_limit_set()))
+		rt_store(&rt_sys_stats.stacks_os, rt_thread_stacks_bytes());
 	if (rt_debug.gctrace > 0)
 		rt_gctrace_print(&e->t);
 	if (e->waiters)
 		rt_ready_list(e->waiters);
 }
 
-// World stopped, GCmark: all that is left, here and now.
+// World stopped, GCmark: marks all that is left, here and now.
+static void
+mark_the_rest(void)
+{
+	rt_gc_flush_caches();
+	rt_dirty_rescan(rt_gcwork(rt_getp()));
+	rt_mark_all_stopped();
+}
+
 static struct ended
 finish_stopped(void)
 {
 	struct gc_times *t = &rt_gc.cur;
 	int64_t from = rt_nanotime();
-	rt_mark_all_stopped();
+	mark_the_rest();
 	int64_t now = rt_nanotime();
 	atomic_fetch_add_explicit(&t->dedicated_ns, now - from, memory_order_relaxed);
 	t->term = now;
@@ -229,7 +243,7 @@ finish_stopped(void)
 static bool
 stop_for_all_of_it(void)
 {
-	return rt_debug.gcstoptheworld > 0 || rt_load(&sched.dying);
+	return rt_debug.gcstoptheworld > 0 || rt_dirty_stopped() || rt_load(&sched.dying);
 }
 
 struct start {
@@ -245,10 +259,11 @@ gcStart0(void *arg)
 {
 	struct start *st = arg;
 	rt_sweep_finish();
+	if (!st->stopped)
+		rt_dirty_arm();
 	for (;;) {
 		rt_roots_prepare();
-		reset_cycle(st->forced, rt_nanotime());
-		rt_stop_world("GC sweep termination");
+		reset_cycle(st->forced, rt_stop_world("GC sweep termination"));
 		if (rt_roots_current())
 			break;
 		rt_start_world(); // libraries came or went in between
@@ -286,15 +301,16 @@ rt_gc_finish(void)
 	if (!rt_gc_marking() || !rt_mark_complete() ||
 	    !atomic_compare_exchange_strong(&finishing, &no, true))
 		return false;
-	int64_t term = rt_nanotime();
-	rt_stop_world("GC mark termination");
+	int64_t term = rt_stop_world("GC mark termination");
 	bool done = rt_gc_marking(); // another may have stopped the world first
-	if (done && !rt_mark_complete()) {
+	if (done && rt_dirty_on()) {
+		mark_the_rest();
+	} else if (done && !rt_mark_complete()) {
 		// Barriers shaded something meanwhile. Each time it is less, but it need not end.
 		enum { MAX_TRIES = 4 };
 		done = ++tries >= MAX_TRIES;
 		if (done)
-			rt_mark_all_stopped();
+			mark_the_rest();
 	}
 	struct ended e;
 	if (done) {

@@ -163,11 +163,6 @@ rt_pacer_mark_begin(void)
 
 // ---- at its end ----
 
-static double
-assist_utilization(double cpu_ns)
-{
-	return cpu_ns > 0 ? (double)rt_load(&rt_gc.cur.assist_ns) / cpu_ns : 0;
-}
 
 // Before consmark is learnt: what was expected is what the last cycles had told.
 static void
@@ -185,6 +180,8 @@ trace_done(double used)
 		  (long long)(t->heap1 - pacer.goal), rt_shortest(consmark, pacer.last_consmark));
 }
 
+// Allocation per CPU second of the program over marking per CPU second of the collector. Unlike Go, which
+// takes 25 % for granted and idle Ps for the program's: here idle Ps may do all there is to mark.
 static void
 learn_consmark(void)
 {
@@ -193,12 +190,12 @@ learn_consmark(void)
 	double work = (double)rt_load(&rt_gc.scan_work);
 	if (t->heap1 <= pacer.trigger || cpu_ns <= 0 || work <= 0)
 		return;
-	double used = UTILIZATION + assist_utilization(cpu_ns);
+	double used = (double)(rt_load(&t->dedicated_ns) + rt_load(&t->assist_ns)) / cpu_ns;
+	double idle = (double)rt_load(&t->idle_ns) / cpu_ns;
 	if (rt_unlikely(rt_debug.gcpacertrace > 0))
 		trace_done(used);
-	double idle = (double)rt_load(&t->idle_ns) / cpu_ns;
 	double consmark = (double)(t->heap1 - pacer.trigger) * (used + idle) /
-			  (work * rt_max(1 - used, 0.01));
+			  (work * rt_max(1 - used - idle, 0.01));
 	pacer.consmark[rt_load(&rt_gc.ncycles) % HISTORY] = consmark;
 	pacer.last_consmark = largest_consmark();
 }

@@ -26,6 +26,7 @@
 #include "base/print.h"
 #include "debug/throw.h"
 #include "gc/gc.h"
+#include "gc/special.h"
 #include "os/os.h"
 #include "sched/proc.h"
 #include "sched/stack.h"
@@ -294,7 +295,7 @@ rt_gc_g_born(struct g *gp)
 bool
 rt_roots_left(void)
 {
-	return rt_load(&cursor) != NULL || rt_fin_left();
+	return rt_load(&cursor) != NULL || rt_attached_left();
 }
 
 bool
@@ -304,7 +305,7 @@ rt_roots_scan_some(struct gcwork *w)
 	struct g *batch[BATCH];
 	int n = 0;
 	if (!rt_load(&cursor))
-		return rt_fin_scan_some(w);
+		return rt_attached_scan_some(w);
 	rt_lock(&cursorlock);
 	struct g *gp = rt_load(&cursor);
 	for (; gp && n < BATCH; gp = gp->alllink) {
@@ -405,10 +406,9 @@ rt_roots_t0(struct gcwork *w)
 		mark_running(w, rt_main_g);
 	for (int32_t i = 0; i < nallp; i++)
 		mark_p(w, allp[i]);
-	rt_pool_cleanup();
 	rt_pool_for_each_range(mark_pool_range, w);
 	rt_store(&cursor, rt_load_acquire(&allgs));
-	rt_fin_t0();
+	rt_attached_t0();
 }
 
 // ---- public ----

@@ -16,6 +16,7 @@
 #include "debug/env.h"
 #include "debug/hooks.h"
 #include "gc/gc.h"
+#include "gc/special.h"
 #include "mem/scavenge.h"
 #include "os/os.h"
 #include "sched/proc.h"
@@ -59,6 +60,21 @@ take_special(struct special **at, struct special ***end)
 	*end = &sp->next;
 }
 
+// Handles of objects that are dead, or will be but for their finalizers.
+static struct special *
+clear_weak_locked(struct mspan *s)
+{
+	struct special *list = NULL, **end = &list;
+	for (struct special **at = &s->specials; *at;)
+		if ((*at)->kind == SPECIAL_WEAK && !marked(s, (*at)->index)) {
+			rt_weak_clear(*at);
+			take_special(at, &end);
+		} else {
+			at = &(*at)->next;
+		}
+	return list;
+}
+
 // The finalizers of objects that are dead but for them. Their objects live, with all their specials: marks
 // are set when the whole list has been seen, as one slot may have several (tiny objects).
 static struct special *
@@ -77,11 +93,11 @@ take_finalizers_locked(struct mspan *s)
 }
 
 static struct special *
-take_dead_locked(struct mspan *s)
+take_dead_locked(struct mspan *s, bool profile)
 {
 	struct special *list = NULL, **end = &list;
 	for (struct special **at = &s->specials; *at;)
-		if (!marked(s, (*at)->index))
+		if (((*at)->kind == SPECIAL_PROFILE) == profile && !marked(s, (*at)->index))
 			take_special(at, &end);
 		else
 			at = &(*at)->next;
@@ -93,15 +109,17 @@ static void
 sweep_specials(struct mspan *s)
 {
 	rt_lock(&s->speciallock);
-	struct special *finalizers = take_finalizers_locked(s), *dead = take_dead_locked(s);
+	struct special *weak = clear_weak_locked(s), *finalizers = take_finalizers_locked(s);
+	struct special *cleanups = take_dead_locked(s, false), *dead = take_dead_locked(s, true);
 	rt_unlock(&s->speciallock);
-	if (finalizers)
-		rt_fin_queue(finalizers);
+	rt_attached_died(weak);
+	rt_attached_died(finalizers);
+	rt_attached_died(cleanups);
 	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
 	while (dead) {
 		struct special *sp = dead;
 		dead = sp->next;
-		if (sp->kind == SPECIAL_PROFILE && h && h->malloc_freed)
+		if (h && h->malloc_freed)
 			h->malloc_freed(sp->token, s->elemsize);
 		rt_lock(&rt_heap.lock);
 		rt_fixalloc_free(&rt_heap.specialalloc, sp);
@@ -131,6 +149,9 @@ count_freed(const struct mspan *s, uint32_t nfreed)
 bool
 rt_sweep_span(struct mspan *s, bool keep)
 {
+	uint32_t swept = rt_load(&rt_heap.sweepgen);
+	rt_store(&s->sweepgen, swept - 1);
+	atomic_thread_fence(memory_order_release); // before any mark changes: pairs with weak.c's judge
 	if (__atomic_load_n(&s->specials, __ATOMIC_RELAXED))
 		sweep_specials(s);
 	if (rt_unlikely(rt_debug.clobberfree))
@@ -150,7 +171,7 @@ rt_sweep_span(struct mspan *s, bool keep)
 		count_freed(s, nfreed);
 	s->alloccount = live;
 	__atomic_store_n(&s->freeindex, 0, __ATOMIC_RELAXED);
-	rt_store(&s->sweepgen, rt_load(&rt_heap.sweepgen));
+	rt_store_release(&s->sweepgen, swept);
 	atomic_fetch_add_explicit(&rt_gc.pages_swept, s->npages, memory_order_relaxed);
 	if (live || keep)
 		return true;

@@ -3,7 +3,7 @@
 //
 //   dedicated   keeps a P until marking ends: GOMAXPROCS / 4 of them, rounded
 //   fractional  where that rounding is off by more than 30 % (1 to 3 and 6 Ps): each P marks for the part
-//               of its time that makes 25 % of all
+//               of its time that makes 25 % of all, unless idle Ps do as much already
 //   idle        a P that has no goroutine to run, up to 100 us at a time, until it has one
 //   assist      an allocating goroutine, in proportion to its bytes (pacer.c), less what workers have
 //               done in advance (bg_credit)
@@ -23,7 +23,7 @@
 
 #define UTILIZATION 0.25
 #define IDLE_SLICE_NS 100000
-#define FRACTIONAL_SLICE_NS 2000000
+#define FRACTIONAL_SLICE_NS 250000
 #define DEDICATED_SLICE_NS 10000000 // then timers and requests are looked at
 #define MIN_ASSIST ((int64_t)64 << 10) // scan work done in advance, so that few allocations assist
 
@@ -48,11 +48,13 @@ rt_workers_start(void)
 
 // ---- workers ----
 
+// A whole slice behind what is its part. A mutator that runs beside idle Ps goes on running.
 static bool
 fractional_due(const struct p *pp)
 {
 	double passed = (double)(rt_nanotime() - rt_gc.cur.mark);
-	return (double)pp->gcfractional < rt_gc.fractional_goal * passed;
+	double idle = (double)rt_load(&rt_gc.cur.idle_ns) / gomaxprocs;
+	return (double)pp->gcfractional + idle + FRACTIONAL_SLICE_NS < rt_gc.fractional_goal * passed;
 }
 
 bool
@@ -143,9 +145,7 @@ static int64_t
 assist_with(int64_t work)
 {
 	struct mark_limit lim = {.work = work, .deadline = INT64_MAX};
-	int64_t done = rt_mark_some(rt_gcwork(rt_getp()), &lim);
-	rt_gc_finish();
-	return done;
+	return rt_mark_some(rt_gcwork(rt_getp()), &lim);
 }
 
 // What is left is in others' hands, whose threads may not even have a CPU. Past the hard limit nobody
@@ -156,16 +156,29 @@ at_limit(void)
 	return rt_load(&rt_gc.heap_live) > rt_pacer_hard_limit() && !rt_limiter_on();
 }
 
+// Ends the cycle if that was all. Until then the world has not stopped since the assist began, so the time
+// belongs to this cycle.
+static void
+end_assist(int64_t began)
+{
+	atomic_fetch_add_explicit(&rt_gc.cur.assist_ns, rt_nanotime() - began, memory_order_relaxed);
+	rt_gc_finish();
+}
+
 static void
 wait_at_limit(void)
 {
 	while (rt_gc_marking() && at_limit()) {
-		if (rt_load(&sched.gcwaiting))
+		if (rt_load(&sched.gcwaiting)) {
 			rt_stop_here(NULL);
-		else if (rt_mark_available())
+			continue;
+		}
+		int64_t began = rt_nanotime();
+		if (rt_mark_available())
 			assist_with(MIN_ASSIST);
-		else if (!rt_gc_finish())
+		else
 			rt_os_yield();
+		end_assist(began);
 	}
 }
 
@@ -173,11 +186,13 @@ static void
 assist0(void *arg)
 {
 	struct assist *a = arg;
-	int64_t from = rt_nanotime(), want = a->work;
-	a->work = want ? assist_with(want) : 0;
+	int64_t want = a->work, began = rt_nanotime();
+	if (want) {
+		a->work = assist_with(want);
+		end_assist(began);
+	}
 	if (a->work < want || want == 0)
 		wait_at_limit();
-	atomic_fetch_add_explicit(&rt_gc.cur.assist_ns, rt_nanotime() - from, memory_order_relaxed);
 }
 
 // Takes up to want from what workers did in advance.

@@ -38,7 +38,6 @@ rt_mallocinit(void)
 {
 	rt_sizeclass_init();
 	rt_mheap_init();
-	rt_gcinit();
 }
 
 bool
@@ -189,16 +188,14 @@ alloc_large(size_t size, const gort_type *t, bool noscan, bool zero)
 	size_t bytes = (size_t)npages << RT_PAGE_SHIFT;
 	rt_gc_before_span(bytes);
 	unsigned spc = RT_SPANCLASS(0, noscan);
-	struct mspan *s = rt_mheap_alloc(npages, spc);
+	struct mspan *s = rt_mheap_alloc(npages, spc, zero || !noscan);
 	if (!s) {
 		rt_gc_emergency();
-		s = rt_mheap_alloc(npages, spc);
+		s = rt_mheap_alloc(npages, spc, zero || !noscan);
 		if (!s)
 			out_of_memory(size);
 	}
 	s->type = t && (t->flags & GORT_TYPE_PRECISE) ? t : NULL;
-	if (s->needzero && (zero || !noscan))
-		memset((void *)s->base, 0, bytes);
 	void *p = (void *)s->base;
 	s->alloccount = 1;
 	__atomic_store_n(&s->freeindex, 1, __ATOMIC_RELAXED); // see rt_span_allocated

@@ -5,12 +5,14 @@
 
 #include <gort/mem.h>
 
+#include "debug/hooks.h"
 #include "debug/throw.h"
 #include "gc/gc.h"
 #include "mem/mcache.h"
 #include "mem/mheap.h"
 #include "os/os.h"
 #include "sched/proc.h"
+#include "sched/sched.h"
 
 static void
 add_caches(gort_mem_stats *s)
@@ -72,20 +74,33 @@ fill_heap(gort_mem_stats *s)
 	s->heap_released = rt_load(&rt_heap.released);
 }
 
+uint64_t
+rt_profile_bytes(void)
+{
+	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
+	return h && h->table_bytes ? h->table_bytes() : 0;
+}
+
+uint64_t
+rt_other_bytes(void)
+{
+	return rt_load(&rt_sys_stats.other) + rt_load(&rt_persistent_other);
+}
+
 static void
 fill_runtime(gort_mem_stats *s)
 {
 	rt_for_each_stack(add_stack, &s->stack_inuse);
-	s->stack_sys = s->stack_inuse + rt_load(&rt_sys_stats.stacks_os);
+	s->stack_sys = s->stack_inuse + rt_thread_stacks_bytes();
 	s->mspan_inuse = rt_load(&rt_heap.spanalloc.inuse);
 	s->mspan_sys = rt_load(&rt_sys_stats.mspan);
 	s->mcache_inuse = rt_load(&rt_heap.cachealloc.inuse);
 	s->mcache_sys = rt_load(&rt_sys_stats.mcache);
-	s->buck_hash_sys = rt_load(&rt_sys_stats.buckhash);
+	s->buck_hash_sys = rt_profile_bytes();
 	// The line table and the alloc bits grow with the heap; a line and a stride per page.
 	s->gc_sys = rt_load(&rt_sys_stats.gc) +
 		    (s->heap_sys >> RT_PAGE_SHIFT) * (sizeof(struct pageinfo) + RT_BITS_STRIDE);
-	s->other_sys = rt_load(&rt_sys_stats.other);
+	s->other_sys = rt_other_bytes();
 	s->sys = s->heap_sys + s->stack_sys + s->mspan_sys + s->mcache_sys + s->buck_hash_sys +
 		 s->gc_sys + s->other_sys;
 }

@@ -8,10 +8,12 @@
 #include <gort/metrics.h>
 
 #include "gc/gc.h"
+#include "gc/special.h"
 #include "mem/mcache.h"
 #include "mem/mheap.h"
 #include "os/os.h"
 #include "sched/proc.h"
+#include "sched/sched.h"
 #include "sched/schedstat.h"
 
 // Reads words that their owners write without atomics.
@@ -36,6 +38,9 @@ struct picture {
 	struct {
 		uint64_t mcache_free, mcache_inuse, mspan_free, mspan_inuse, metadata, os_stacks, other, buckets;
 	} own; // the runtime's own memory
+	struct {
+		uint64_t finalizers_run, finalizers_queued, cleanups_run, cleanups_queued;
+	} attached;
 	struct {
 		uint64_t gomaxprocs, goroutines, created, threads;
 		double mutex_wait;
@@ -130,9 +135,19 @@ fill_own(struct picture *s)
 	s->own.mspan_free = minus(rt_load(&rt_sys_stats.mspan), s->own.mspan_inuse);
 	s->own.metadata = rt_load(&rt_sys_stats.gc) + (rt_load(&rt_heap.grown) >> RT_PAGE_SHIFT) *
 							      (sizeof(struct pageinfo) + RT_BITS_STRIDE);
-	s->own.os_stacks = rt_load(&rt_sys_stats.stacks_os);
-	s->own.other = rt_load(&rt_sys_stats.other);
-	s->own.buckets = rt_load(&rt_sys_stats.buckhash);
+	s->own.os_stacks = rt_thread_stacks_bytes();
+	s->own.other = rt_other_bytes();
+	s->own.buckets = rt_profile_bytes();
+}
+
+static void
+fill_attached(struct picture *s)
+{
+	// What has run first: it was queued before.
+	s->attached.finalizers_run = rt_load_acquire(&rt_attached_counts.finalizers_run);
+	s->attached.cleanups_run = rt_load_acquire(&rt_attached_counts.cleanups_run);
+	s->attached.finalizers_queued = rt_load(&rt_attached_counts.finalizers_queued);
+	s->attached.cleanups_queued = rt_load(&rt_attached_counts.cleanups_queued);
 }
 
 RACY static void
@@ -171,9 +186,10 @@ fill_states(struct picture *s)
 	rt_for_each_g(count_state, s);
 }
 
-enum { CPU, GC, HEAP, OWN, SCHED, STATES, NGROUPS };
+enum { CPU, GC, HEAP, OWN, ATTACHED, SCHED, STATES, NGROUPS };
 static void (*const fill[NGROUPS])(struct picture *s) = {fill_cpu, fill_gc, fill_heap,
-							 fill_own, fill_sched, fill_states};
+							 fill_own, fill_attached, fill_sched,
+							 fill_states};
 
 // ---- histograms ----
 
@@ -227,9 +243,13 @@ static const struct metric metrics[] = {
 	F("/cpu/classes/gc/pause:cpu-seconds", CPU, cpu.pause, true, "Time the world stood still for the collector, times the CPUs it could have used."),
 	F("/cpu/classes/gc/total:cpu-seconds", CPU, cpu.gc_total, true, "Sum of the /cpu/classes/gc metrics."),
 	F("/cpu/classes/total:cpu-seconds", CPU, cpu.total, true, "Time since the start, times GOMAXPROCS, up to the last completed cycle."),
+	U("/gc/cleanups/executed:cleanups", ATTACHED, attached.cleanups_run, true, "Cleanups that have run."),
+	U("/gc/cleanups/queued:cleanups", ATTACHED, attached.cleanups_queued, true, "Cleanups whose objects were found unreachable."),
 	U("/gc/cycles/automatic:gc-cycles", GC, gc.automatic, true, "Cycles completed that the runtime began."),
 	U("/gc/cycles/forced:gc-cycles", GC, gc.forced, true, "Cycles completed that the program asked for."),
 	U("/gc/cycles/total:gc-cycles", GC, gc.cycles, true, "Cycles completed."),
+	U("/gc/finalizers/executed:finalizers", ATTACHED, attached.finalizers_run, true, "Finalizers that have run."),
+	U("/gc/finalizers/queued:finalizers", ATTACHED, attached.finalizers_queued, true, "Finalizers whose objects were found unreachable."),
 	U("/gc/gogc:percent", GC, gc.gogc, false, "GOGC; 18446744073709551615 when off."),
 	U("/gc/gomemlimit:bytes", GC, gc.gomemlimit, false, "GOMEMLIMIT; 9223372036854775807 when there is none."),
 	SIZES("/gc/heap/allocs-by-size:bytes", heap.nalloc, "Objects allocated, by size; tiny ones by their blocks."),

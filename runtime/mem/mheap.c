@@ -7,6 +7,7 @@
 #include "gc/gc.h"
 #include "mem/mcache.h"
 #include "os/os.h"
+#include "sched/proc.h"
 
 #define RESERVE_BYTES ((size_t)512 << 30)
 #define RESERVE_MIN ((size_t)64 << 20)
@@ -138,8 +139,28 @@ init_span(struct mspan *s, uint32_t page, uint32_t npages, unsigned spc)
 	__atomic_store_n(&pi->inuse, 1, __ATOMIC_RELEASE);
 }
 
+struct pages {
+	char *lo, *hi;
+	bool clear;
+};
+
+#define HUGE_PAGE ((uintptr_t)2 << 20)
+
+// The first touch of a huge page takes the kernel 0.1 to 5 ms.
+static void
+prepare(void *arg)
+{
+	const struct pages *p = arg;
+	if (p->clear)
+		memset(p->lo, 0, (size_t)(p->hi - p->lo));
+	else
+		for (char *at = p->lo; at < p->hi;
+		     at = (char *)rt_round_up((uintptr_t)at + 1, HUGE_PAGE))
+			*(volatile char *)at = 0;
+}
+
 struct mspan *
-rt_mheap_alloc(uint32_t npages, unsigned spc)
+rt_mheap_alloc(uint32_t npages, unsigned spc, bool zeroed)
 {
 	struct mheap *h = &rt_heap;
 	uint32_t scav;
@@ -159,8 +180,14 @@ rt_mheap_alloc(uint32_t npages, unsigned spc)
 		rt_unlock(&h->lock);
 		return NULL;
 	}
+	bool fresh = h->pages.fresh;
 	rt_unlock(&h->lock);
 	s->needzero = scav < npages;
+	char *lo = (char *)h->base + ((uintptr_t)page << RT_PAGE_SHIFT);
+	struct pages p = {lo, lo + ((size_t)npages << RT_PAGE_SHIFT), zeroed && s->needzero};
+	// Before there is a span: whatever happens in a stop concerns pages in use, nothing else.
+	if (p.clear || fresh)
+		rt_safely(prepare, &p);
 	atomic_fetch_sub_explicit(&h->released, (uint64_t)scav << RT_PAGE_SHIFT, memory_order_relaxed);
 	atomic_fetch_add_explicit(&h->pagesinuse, npages, memory_order_relaxed);
 	init_span(s, page, npages, spc);

@@ -19,9 +19,9 @@
 //   in an mcentral set     whoever takes it out under the central's lock
 //   large (spanclass 0, 1) immutable until swept
 //   free                   its struct is on the fixalloc list, its pages in the page allocator
-// sweepgen (heap.sweepgen is h, grows by 2 a cycle): h-2 needs sweeping, h swept.
+// sweepgen (heap.sweepgen is h, grows by 2 a cycle): h-2 needs sweeping, h-1 is being swept, h swept.
 //
-// Lock order: mcentral.lock < mheap.lock. mspan.speciallock < mheap.lock.
+// Lock order: mcentral.lock < mheap.lock. rt_attached_lock < mspan.speciallock < mheap.lock.
 // Go: runtime/mheap.go. Differences: the line table; alloc bits in a table, not swapped with marks.
 #pragma once
 
@@ -54,7 +54,7 @@ struct pageinfo {
 };
 static_assert(sizeof(struct pageinfo) == 64, "one cache line");
 
-enum special_kind { SPECIAL_PROFILE, SPECIAL_FINALIZER, SPECIAL_WEAK };
+enum special_kind { SPECIAL_PROFILE, SPECIAL_FINALIZER, SPECIAL_CLEANUP, SPECIAL_WEAK, SPECIAL_PIN };
 
 // Something the sweeper must do when an object dies. On its span's list, ascending by slot.
 struct special {
@@ -62,7 +62,7 @@ struct special {
 	uint32_t index; // of the slot
 	uint8_t kind;   // enum special_kind
 	void *token;    // SPECIAL_PROFILE: what the profiler's hook returned
-	// SPECIAL_FINALIZER: a struct finalizer begins with this (gc/mfinal.c)
+	// else: a struct attached begins with this (gc/special.h)
 };
 
 struct mspan {
@@ -124,14 +124,17 @@ extern struct mheap {
 
 // Where the runtime's own memory went. Sums are gort_mem_stats' *Sys fields.
 extern struct rt_sys_stats {
-	_Atomic uint64_t mspan, mcache, gc, buckhash, other, stacks_os;
+	_Atomic uint64_t mspan, mcache, gc, other;
+	_Atomic uint64_t stacks_os; // as of the end of the last cycle under a memory limit
 } rt_sys_stats;
+uint64_t rt_profile_bytes(void); // of the profiler's tables
+uint64_t rt_other_bytes(void);   // everything else of the runtime's own
 
 void rt_mheap_init(void);
 
-// A span of npages pages for span class spc, its bits clear, not in any set. size: 0, or the bytes of a
-// large object. NULL when memory has run out.
-struct mspan *rt_mheap_alloc(uint32_t npages, unsigned spc);
+// A span of npages pages for span class spc, its bits clear, not in any set; zeroed if asked for. NULL when
+// memory has run out. The world may stop meanwhile.
+struct mspan *rt_mheap_alloc(uint32_t npages, unsigned spc, bool zeroed);
 // Gives back a span that is in no set and holds no object.
 void rt_mheap_free(struct mspan *s);
 

@@ -131,6 +131,21 @@ update(struct page_alloc *a, uint32_t lo, uint32_t hi)
 		p_ += n_;                                                                          \
 	}
 
+#define HUGE_PAGES 256u // a huge page of 2 MiB
+
+// Whether some huge page that [page, page + n) lies in holds no memory at all: touching it may bring in all
+// of it.
+static bool
+meets_empty_huge_page(const struct page_alloc *a, uint32_t page, uint32_t n)
+{
+	for (uint32_t p = rt_round_down(page, HUGE_PAGES); p < page + n; p += HUGE_PAGES) {
+		const uint64_t *scav = &a->chunk[p / RT_CHUNK_PAGES].scav[p % RT_CHUNK_PAGES / 64];
+		if ((scav[0] & scav[1] & scav[2] & scav[3]) == ~0ull)
+			return true;
+	}
+	return false;
+}
+
 static uint32_t
 take(struct page_alloc *a, uint32_t page, uint32_t n)
 {
@@ -208,6 +223,7 @@ rt_pages_alloc(struct page_alloc *a, uint32_t n, uint32_t *scav)
 		page = find(a, n);
 	if (page == RT_NO_PAGE)
 		return page;
+	a->fresh = meets_empty_huge_page(a, page, n);
 	*scav = take(a, page, n);
 	a->nfree -= n;
 	a->nscav -= *scav;

@@ -38,6 +38,7 @@ struct page_alloc {
 	uint32_t search;
 	uint64_t nfree;     // free pages of the grown part
 	uint64_t nscav;     // free pages with the scav bit
+	bool fresh;         // rt_pages_alloc: the run is the first in 2 MiB that held no memory
 };
 
 // maxpages: a multiple of RT_CHUNK_PAGES. false when the system refuses the tables' address space.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Clocks and CPUs. clock_gettime is answered by the vDSO for the first two.
+#include <fcntl.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,6 +39,37 @@ int64_t
 rt_process_cputime(void)
 {
 	return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+int64_t
+rt_os_cputime_of(int tid)
+{
+	// The kernel's encoding of a thread's clock, which libc offers for pthread_t only.
+	struct timespec ts;
+	clockid_t clock = (clockid_t)(~(unsigned)tid << 3 | 6);
+	if (syscall(SYS_clock_gettime, clock, &ts) != 0)
+		return -1;
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+bool
+rt_os_is_runnable(int tid)
+{
+	char path[48] = "/proc/self/task/", digits[12], buf[256];
+	size_t n = strlen(path), k = sizeof digits;
+	do
+		digits[--k] = (char)('0' + tid % 10);
+	while (tid /= 10);
+	memcpy(path + n, digits + k, sizeof digits - k);
+	memcpy(path + n + sizeof digits - k, "/stat", sizeof "/stat");
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t got = syscall(SYS_read, fd, buf, sizeof buf - 1);
+	syscall(SYS_close, fd);
+	buf[rt_max(got, (ssize_t)0)] = 0;
+	const char *paren = strrchr(buf, ')'); // "tid (name) R ...", and the name may be anything
+	return paren && paren[1] == ' ' && paren[2] == 'R';
 }
 
 int

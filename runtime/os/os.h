@@ -17,6 +17,12 @@ int64_t rt_walltime(void);
 int64_t rt_thread_cputime(void);
 int64_t rt_process_cputime(void);
 
+// The same of thread tid of this process: one that is running sees it grow between two calls. -1: no such
+// thread.
+int64_t rt_os_cputime_of(int tid);
+// Whether thread tid runs or waits for a CPU, other than sleeps; false where /proc does not say.
+bool rt_os_is_runnable(int tid);
+
 // CPUs in this process's affinity mask, at least 1.
 int rt_os_ncpu(void);
 // CPUs that this process's cgroup grants it, 0: no limit. Go: internal/cgroup.
@@ -42,8 +48,21 @@ void rt_os_free(void *p, size_t n);
 void rt_os_release(void *p, size_t n);
 void rt_os_hugepage(void *p, size_t n, bool on);
 
+// Bytes of memory behind [lo, hi), from hi down to the first 128 KiB that have none. A system call or two.
+size_t rt_os_resident(uintptr_t lo, uintptr_t hi);
+
+// Watching for writes (writewatch.c). init: [p, p + n), one range in a process's life; false where the
+// kernel cannot. arm: from now on no page of [lo, hi) counts as written until it is. written: calls fn for
+// the written pages of [lo, hi). Both false when the kernel fails, having done part of it.
+bool rt_os_watch_init(void *p, size_t n);
+bool rt_os_watch_arm(uintptr_t lo, uintptr_t hi);
+bool rt_os_watch_written(uintptr_t lo, uintptr_t hi, void (*fn)(uintptr_t lo, uintptr_t hi, void *arg),
+			 void *arg);
+
 // Persistent memory for the runtime's own structures: zeroed, 16-byte aligned (or align), never
 // freed, never from libc's malloc. Throws when the machine has none. Safe with the world stopped.
+// Counted in *stat; NULL: in rt_persistent_other.
+extern _Atomic uint64_t rt_persistent_other;
 void *rt_persistent_alloc(size_t n, size_t align, _Atomic uint64_t *stat);
 // The same, but NULL when the machine has none.
 void *rt_persistent_try(size_t n, size_t align, _Atomic uint64_t *stat);

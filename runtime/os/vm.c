@@ -83,6 +83,28 @@ rt_os_hugepage(void *p, size_t n, bool on)
 	errno = saved;
 }
 
+size_t
+rt_os_resident(uintptr_t lo, uintptr_t hi)
+{
+	enum { PAGES = 32 };
+	const uintptr_t page = 4096;
+	size_t sum = 0;
+	int saved = errno;
+	for (hi = rt_round_up(hi, page); hi - lo >= page;) {
+		unsigned char there[PAGES];
+		size_t n = rt_min((hi - lo) / page, (uintptr_t)PAGES), had = sum;
+		hi -= n * page;
+		if (mincore((void *)hi, n * page, there) != 0)
+			break; // below what the system has mapped of a stack that grows
+		for (size_t i = 0; i < n; i++)
+			sum += there[i] & 1 ? page : 0;
+		if (sum == had)
+			break;
+	}
+	errno = saved;
+	return sum;
+}
+
 // Chunks of 256 KiB are cut from front to back; what is larger gets a mapping of its own.
 #define PERSISTENT_CHUNK ((size_t)256 << 10)
 
@@ -90,6 +112,8 @@ static struct {
 	struct rt_mutex lock;
 	uintptr_t next, end;
 } persistent;
+
+_Atomic uint64_t rt_persistent_other;
 
 void *
 rt_persistent_try(size_t n, size_t align, _Atomic uint64_t *stat)
@@ -111,8 +135,8 @@ rt_persistent_try(size_t n, size_t align, _Atomic uint64_t *stat)
 		rt_unlock(&persistent.lock);
 		p = (void *)at;
 	}
-	if (p && stat)
-		atomic_fetch_add_explicit(stat, n, memory_order_relaxed);
+	if (p)
+		atomic_fetch_add_explicit(stat ? stat : &rt_persistent_other, n, memory_order_relaxed);
 	return p;
 }
 

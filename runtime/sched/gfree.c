@@ -68,6 +68,16 @@ rt_allgadd(struct g *gp)
 						      memory_order_relaxed));
 }
 
+// What a goroutine's start writes first, and another CPU may have written last.
+RT_INLINE void
+prefetch_for_start(const struct g *gp)
+{
+	uintptr_t at = (uintptr_t)gp; // may be 0
+	__builtin_prefetch((const void *)at, 1);
+	__builtin_prefetch((const void *)(at + RT_CACHE_LINE), 1);
+	__builtin_prefetch((const void *)(at - RT_CACHE_LINE), 1); // the top of its stack
+}
+
 struct g *
 rt_gfget(struct p *pp)
 {
@@ -77,6 +87,7 @@ rt_gfget(struct p *pp)
 	if (rt_likely(gp != NULL)) {
 		pp->gfree = gp->schedlink;
 		RT_BUMP(&pp->ngfree, -1);
+		prefetch_for_start(pp->gfree);
 		rt_fiber_reuse(gp, gp->sched.sp);
 		return gp;
 	}

@@ -117,6 +117,8 @@ gort_go_start_(void (*fn)(void), size_t stack_bytes)
 		gp = move_to_big(mp->p, gp, stack_bytes);
 	rt_gobuf_set_fn(&gp->sched, (void *)fn);
 	make_runnable(mp->p, gp, (void *)fn);
+	if (rt_unlikely(rt_runq_full(mp->p)))
+		rt_yield_to_new();
 	rt_leave();
 }
 

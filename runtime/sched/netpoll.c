@@ -394,7 +394,8 @@ rt_netpoll_waiters(void)
 bool
 rt_netpoll_wanted(void)
 {
-	return rt_load(&np.waiters) > 0 && rt_load(&sched.polluntil) == 0;
+	// acquire: who waits has seen the poller made; so does whoever polls because of that.
+	return rt_load_acquire(&np.waiters) > 0 && rt_load(&sched.polluntil) == 0;
 }
 
 void

@@ -161,6 +161,8 @@ rt_wakep(void)
 void
 rt_wakep_after_put(bool in_ring)
 {
+	if (gomaxprocs == 1) // ours: no other is idle
+		return;
 	if (in_ring)
 		atomic_thread_fence(memory_order_seq_cst); // the ring's tail is published by release only
 	if (atomic_load(&sched.npidle) == 0 || atomic_load(&sched.nmspinning) != 0)
@@ -353,6 +355,10 @@ retirep(struct m *mp)
 		rt_unlock(&sched.lock);
 		rt_stop_here(NULL);
 		rt_lock(&sched.lock);
+	}
+	if (!(rt_load(&mp->p->slow) & SLOW_RETIRE)) { // that stop was for keeping it after all
+		rt_unlock(&sched.lock);
+		return;
 	}
 	struct p *pp = rt_releasep(mp);
 	rt_runqdrain_locked(pp);
@@ -559,6 +565,9 @@ rt_switch_finish(void)
 		if (fin.lock)
 			rt_unlock(fin.lock);
 		break;
+	case FIN_SPIN_UNLOCK:
+		rt_spin_unlock(fin.spin);
+		break;
 	case FIN_RUNQ:
 		rt_runqput(mp->p, fin.g, false);
 		if (gomaxprocs > 1) // an idle P need not wait until the next one here yields in turn
@@ -622,14 +631,26 @@ rt_switch_away(struct m *mp, struct g *gp, struct finish fin)
 	rt_stack_check_canary(gp);
 }
 
-void
-rt_park(struct rt_mutex *lock, enum wait_reason reason)
+RT_INLINE void
+park(enum wait_reason reason, struct finish fin)
 {
 	struct m *mp = rt_getm();
 	struct g *gp = mp->curg;
 	gp->waitreason = (uint8_t)reason;
 	rt_casgstatus(gp, Grunning, Gwaiting);
-	rt_switch_away(mp, gp, (struct finish){.op = FIN_UNLOCK, .lock = lock});
+	rt_switch_away(mp, gp, fin);
+}
+
+void
+rt_park(struct rt_mutex *lock, enum wait_reason reason)
+{
+	park(reason, (struct finish){.op = FIN_UNLOCK, .lock = lock});
+}
+
+void
+rt_park_spin(struct rt_spinlock *lock, enum wait_reason reason)
+{
+	park(reason, (struct finish){.op = FIN_SPIN_UNLOCK, .spin = lock});
 }
 
 void
@@ -642,13 +663,13 @@ rt_ready(struct g *gp)
 void
 rt_ready_list(struct g *head)
 {
-	struct p *pp = rt_getp();
-	while (head) {
-		struct g *gp = head;
-		head = gp->schedlink;
+	struct g *tail = head;
+	int32_t n = 0;
+	for (struct g *gp = head; gp; gp = gp->schedlink, n++) {
 		rt_casgstatus(gp, Gwaiting, Grunnable);
-		rt_runqput(pp, gp, false);
+		tail = gp;
 	}
+	rt_runqput_list(rt_getp(), head, tail, n);
 	rt_wakep_after_put(true);
 }
 
@@ -678,6 +699,17 @@ rt_gosched(void)
 	struct g *gp = mp->curg;
 	rt_casgstatus(gp, Grunning, Grunnable);
 	rt_switch_away(mp, gp, (struct finish){.op = FIN_RUNQ, .g = gp});
+}
+
+void
+rt_yield_to_new(void)
+{
+	struct m *mp = rt_getm();
+	struct g *gp = mp->curg;
+	if (gp->lockedm) // would change threads twice
+		return;
+	rt_casgstatus(gp, Grunning, Grunnable);
+	rt_switch_away(mp, gp, (struct finish){.op = FIN_GLOBRUNQ, .g = gp});
 }
 
 void

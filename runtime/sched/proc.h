@@ -38,9 +38,9 @@
 struct mcache;
 struct hchan;
 
-// Numbers as in Go's tracebacks and schedtrace (5 is unused there too).
+// Numbers as in Go's tracebacks and schedtrace (5 is unused there too). Psafe: its M is in rt_safely.
 enum gstatus { Gidle, Grunnable, Grunning, Gsyscall, Gwaiting, Gdead = 6, Gpreempted = 9 };
-enum pstatus { Pidle, Prunning, Psyscall, Pgcstop, Pdead };
+enum pstatus { Pidle, Prunning, Psyscall, Pgcstop, Pdead, Psafe };
 
 // Why a goroutine waits; the text stands in tracebacks and goroutine profiles (rt_wait_reason_text).
 enum wait_reason {
@@ -86,56 +86,62 @@ struct on_exit {
 	void *arg;
 };
 
-// Lives at the top of its stack slot (sched/stack.h), except for g0s.
+// Lives at the top of its stack slot (sched/stack.h), except for g0s. By cache lines: what every switch
+// touches, what a wait touches, the sudog's first line; many goroutines' lines compete for few places.
 struct g {
 	struct gobuf sched;  // where it continues; valid while it does not run
-	struct stack stack;
 	_Atomic(struct m *) m; // the M that runs it; NULL otherwise
 	struct g *schedlink; // in a run queue, free list or list of woken goroutines
 	_Atomic uint32_t status;
 	uint8_t waitreason;  // enum wait_reason, meaningful while Gwaiting (kept afterwards)
+	uint8_t nrunnable;   // times it became runnable, modulo 256
 	bool is_system;      // the runtime's own goroutine: hidden from profiles and counts
 	bool is_main;
 	bool leaked;         // found to wait for ever (gc/leak.c)
-	uint8_t nrunnable;   // times it became runnable, modulo 256
+	bool big;            // its stack is not from a standard slot
 	_Atomic bool preempt; // asked to yield at its next call into the runtime
 	_Atomic bool detach;  // ... and to give its P away if it is in user code
-	uint64_t goid;
-	uint64_t parentgoid;
-	uintptr_t gopc;      // return address of the gort_go that made it
-	uintptr_t startpc;   // its function
-	int64_t waitsince;   // rt_nanotime when it blocked; 0 unknown
+	struct m *lockedm;       // gort_lock_os_thread
+	int64_t waitsince;       // rt_nanotime when it blocked; 0 unknown
 	uint64_t runnable_since; // cputicks, for one in 8 times it became runnable; 0: this is none
+
 	struct sudog *waiting;   // sudogs it waits on, in lock order (select) or one
 	struct sudog *param;     // the sudog that woke it; NULL: woken by close
-	struct m *lockedm;       // gort_lock_os_thread
-	struct on_exit *exits;   // gort_on_exit, last first
-	struct g *newg;          // between gort_go's stub and gort_go_start_
-	const void *labels;      // profiler labels (opaque here), inherited by new goroutines
-	struct g *alllink;       // next in allgs; never unlinked
 	const void *waitobj;     // channel, semaphore or condition that it waits on; NULL: another, or several
-	_Atomic uint32_t selectdone; // a select has been won: 1
-	_Atomic uint32_t walk;   // profiler: how a walk over goroutines met it (debug/hooks.c)
+	struct on_exit *exits;   // gort_on_exit, last first
+	const void *labels;      // profiler labels (opaque here), inherited by new goroutines
 	_Atomic uint32_t gcscan; // collector: whether the stack is scanned (gc/roots.c)
 	uint32_t gcassistepoch;  // collector: the marking that gcassistbytes belongs to
 	int64_t gcassistbytes;   // collector: allocation credit
+	_Atomic uint32_t selectdone; // a select has been won: 1
+	bool sudog0_used;
+
+	struct stack stack;
+	uint64_t goid;
+	uint64_t parentgoid;
+	uintptr_t gopc;          // return address of the gort_go that made it
+	uintptr_t startpc;       // its function
+	struct g *newg;          // between gort_go's stub and gort_go_start_
+	struct g *alllink;       // next in allgs; never unlinked
+
+	// Most waits are for one thing: their sudog lies here, in memory that is there anyway.
+	struct sudog sudog0;
 	struct rt_timer sleeptimer; // gort_sleep
-	bool big;                // its stack is not from a standard slot
+	_Atomic uint32_t walk;   // profiler: how a walk over goroutines met it (debug/hooks.c)
 #if RT_TSAN
 	void *tsan;              // its fiber
 #endif
-	// Most waits are for one thing: their sudog lies here, in memory that is there anyway.
-	bool sudog0_used;
-	struct sudog sudog0;
 };
+static_assert(offsetof(struct g, waiting) == 64 && offsetof(struct g, sudog0) == 192, "cache lines");
 
 // What the next one to run must finish for the goroutine (or g0) that left the stack: an unlock, a
 // re-queue or a free that would be unsafe while the leaver still ran on its stack. rt_switch_finish.
-enum finish_op { FIN_NONE, FIN_UNLOCK, FIN_RUNQ, FIN_GLOBRUNQ, FIN_DEAD };
+enum finish_op { FIN_NONE, FIN_UNLOCK, FIN_SPIN_UNLOCK, FIN_RUNQ, FIN_GLOBRUNQ, FIN_DEAD };
 struct finish {
 	enum finish_op op;
 	union {
 		struct rt_mutex *lock;
+		struct rt_spinlock *spin;
 		struct g *g;
 	};
 };
@@ -158,9 +164,7 @@ struct m {
 	uint64_t randstate;
 	int64_t id;
 	_Atomic pid_t tid;
-#if RT_TSAN
-	struct rt_tls *tls;
-#endif
+	struct rt_tls *tls;  // the thread's; NULL: a foreign one, whose memory may go away
 	pthread_t thread;
 	bool spinning;       // looks for work without any; counted in sched.nmspinning
 	_Atomic(struct g *) lockedg;
@@ -276,6 +280,7 @@ extern _Atomic bool rt_started;  // gort_run has set up the runtime
 // so whoever finds it in a queue under that lock may rt_ready it at once. Returns when readied.
 // Must be called at depth 1 exactly, on a goroutine. Never with another runtime lock held.
 void rt_park(struct rt_mutex *lock, enum wait_reason reason);
+void rt_park_spin(struct rt_spinlock *lock, enum wait_reason reason); // likewise, not NULL
 
 // Makes a parked goroutine runnable: runs next on this P. The caller must be the only one entitled
 // to (it took the goroutine out of the queue it waited in).
@@ -327,10 +332,14 @@ rt_gstatus(const struct g *gp)
 // runtime lock, and until rt_start_world the caller may read and write what belongs to others.
 // Neither libc's malloc nor stdio may be called in between. Caller: on g0 (rt_systemstack) or on a
 // goroutine at depth 1. reason is for logs; those of the collector begin with "GC ", and their pauses
-// are counted apart.
-void rt_stop_world(const char *reason);
+// are counted apart. Returns the rt_nanotime at which it began to stop anybody.
+int64_t rt_stop_world(const char *reason);
 void rt_start_world(void);
 bool rt_world_stopped(void);
+// Calls fn(arg) on a goroutine's stack, with its P; the world does not wait for fn, which may take long (a
+// page fault of a huge page, the clearing of megabytes) and touches nothing that others see. What the
+// caller holds across it must be fit for a stop, as at an allocation. Elsewhere a plain call.
+void rt_safely(void (*fn)(void *), void *arg);
 
 // Calls fn for every goroutine that is not dead. World stopped, or accept one that changes under you.
 void rt_for_each_g(void (*fn)(struct g *gp, void *arg), void *arg);

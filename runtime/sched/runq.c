@@ -111,6 +111,22 @@ rt_runqput(struct p *pp, struct g *gp, bool next)
 	return true;
 }
 
+void
+rt_runqput_list(struct p *pp, struct g *head, struct g *tail, int32_t n)
+{
+	if (n > (int32_t)RUNQ_LEN / 2) {
+		rt_lock(&sched.lock);
+		globrunqput_batch_locked(head, tail, n);
+		rt_unlock(&sched.lock);
+		return;
+	}
+	while (n-- > 0) {
+		struct g *gp = head;
+		head = gp->schedlink; // before it can run
+		runqput_tail(pp, gp);
+	}
+}
+
 struct g *
 rt_runqget(struct p *pp, bool *inherit)
 {
@@ -127,6 +143,12 @@ rt_runqget(struct p *pp, bool *inherit)
 		if (h == rt_load(&pp->runqtail))
 			return NULL;
 		struct g *gp = rt_load(&pp->runq[h % RUNQ_LEN]);
+		// Those behind it may not have run for long. (Any g that ever stood there is still mapped.)
+		__builtin_prefetch(rt_load(&pp->runq[(h + 2) % RUNQ_LEN]), 1);
+		if (gomaxprocs == 1) { // no thieves
+			rt_store(&pp->runqhead, h + 1);
+			return gp;
+		}
 		if (atomic_compare_exchange_weak_explicit(&pp->runqhead, &h, h + 1,
 							  memory_order_acq_rel,
 							  memory_order_acquire))

@@ -14,8 +14,16 @@ void rt_walk_note_run(struct g *gp);
 // next: gp takes the runnext slot and the former one moves to the tail of the queue. Reports whether
 // something went into the ring.
 bool rt_runqput(struct p *pp, struct g *gp, bool next);
+// n goroutines linked by schedlink: into the ring, or to the global queue if they are too many.
+void rt_runqput_list(struct p *pp, struct g *head, struct g *tail, int32_t n);
 struct g *rt_runqget(struct p *pp, bool *inherit);
 bool rt_runqempty(struct p *pp);
+// pp is ours. Not after somebody else's steal that is not seen yet.
+RT_INLINE bool
+rt_runq_full(struct p *pp)
+{
+	return rt_load(&pp->runqtail) - rt_load(&pp->runqhead) >= RUNQ_LEN - 1;
+}
 uint32_t rt_runqsize(struct p *pp);
 // Takes half of from's queue for pp; returns one of them to run. runnext too when asked for.
 struct g *rt_runqsteal(struct p *pp, struct p *from, bool steal_runnext);
@@ -33,6 +41,8 @@ _Noreturn void rt_schedule(void); // on g0, at depth 1
 // Leaves gp's stack for the next goroutine's, or g0's; fin is done by whoever runs next.
 void rt_switch_away(struct m *mp, struct g *gp, struct finish fin);
 void rt_switch_finish(void);
+// The current goroutine makes new ones faster than they run: to the end of the global queue.
+void rt_yield_to_new(void);
 void rt_startm(struct p *pp, bool spinning);
 void rt_wakep_after_put(bool in_ring);
 struct p *rt_pidleget_locked(void);
@@ -52,6 +62,9 @@ void rt_minit(struct m *mp); // on the new thread: from here on it is an M, insi
 void rt_stopm(struct m *mp);
 void rt_bind_g0(struct m *mp);
 void rt_thread_stack_bounds(struct stack *st);
+// Memory behind the stacks of the threads that the runtime has made, and behind signal stacks. A few system
+// calls a thread; any thread, any time.
+uint64_t rt_thread_stacks_bytes(void);
 
 // ---- syscall.c ----
 // A goroutine whose M has no P gets one, waiting in the global queue if it must. At depth 1.
@@ -85,6 +98,8 @@ bool rt_detach(struct m *mp);
 void rt_siginit(void);
 void rt_msiginit(struct m *mp);
 void rt_signal_m(struct m *mp);
+// The M's thread honours requests at its next way out of the runtime, if it sees this. No system call.
+void rt_hint_m(struct m *mp);
 
 // ---- sysmon.c ----
 void rt_sysmon_start(void);

@@ -23,15 +23,22 @@
 
 static sigset_t initial_mask; // of the thread that called gort_run; every M gets it
 
+// The thread's own increments, which are not atomic, may overwrite it: lost, then, but nothing else is.
+void
+rt_hint_m(struct m *mp)
+{
+	struct rt_tls *tls = __atomic_load_n(&mp->tls, __ATOMIC_ACQUIRE);
+	if (tls)
+		__atomic_fetch_or(&tls->depth, RT_DEPTH_PENDING, __ATOMIC_RELAXED);
+}
+
 // TSan delivers a signal only at a call that it intercepts, long after and with a stale context: there
-// the request is written into the thread's depth word from outside. The thread's own increments may
-// overwrite it; whoever asks asks again.
+// it is a hint, and whoever asks asks again.
 void
 rt_signal_m(struct m *mp)
 {
 #if RT_TSAN
-	if (mp->tls)
-		__atomic_fetch_or(&mp->tls->depth, RT_DEPTH_PENDING, __ATOMIC_RELAXED);
+	rt_hint_m(mp);
 #else
 	if (mp->tid)
 		syscall(SYS_tgkill, getpid(), mp->tid, SIGURG);

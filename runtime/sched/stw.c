@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Stopping the world.
 //
-// The stopper sets gcwaiting and each P's slow word, claims idle Ps and those in system calls, and waits
-// for the rest. An M that runs meets the stop at its next scheduling point, where it waits in place
+// The stopper first lets the kernel run everybody: an M that waits for a CPU cannot stop either, and as
+// long as it waits nobody else need. Then it sets gcwaiting and each P's slow word, claims idle Ps and
+// those in system calls, and waits for the rest. An M that runs meets the stop at its next scheduling
+// point or, hinted at by its depth word, on its next way out of the runtime, and waits in place
 // (rt_stop_here); one that does not within POLL_NS is sent SIGURG. At depth 0 the handler waits in
 // place too, with its registers in the signal frame; at depth > 0 it only notes the request, which
-// rt_leave honours.
+// rt_leave honours. What takes long inside the runtime runs in rt_safely, where a P is claimed like one in
+// a system call.
 //
 // A stop in place keeps M and P together: only the P's status changes, under sched.lock, and the M
 // sleeps until stopgen changes. Taking sched.lock in the handler is safe: at depth 0 this thread holds
@@ -25,7 +28,10 @@
 #include "sched/schedstat.h"
 #include "sched/stack.h"
 
-#define POLL_NS 20000
+#define CPU_PATIENCE_NS 10000000
+#define CPU_RETRY_NS 50000
+#define POLL_NS 10000
+#define ANSWER_NS 50000 // a signal takes some 15 us, and to wake up from a sleep costs as much again
 #define SIGNAL_EVERY_NS 1000000
 #define FIRST_PATIENCE_NS 10000000
 #define MAX_PATIENCE_NS 1000000000
@@ -66,6 +72,58 @@ stop_here(void *uc)
 		rt_note_wakeup(&sched.stopnote);
 	rt_unlock(&sched.lock);
 	wait_in_place(mp, gen);
+}
+
+// ---- code that the world does not wait for ----
+
+struct safe_call {
+	struct m *mp;
+	void (*fn)(void *);
+	void *arg;
+};
+
+static void
+acknowledge(struct p *pp)
+{
+	rt_lock(&sched.lock);
+	uint32_t st = Psafe;
+	if (rt_load(&sched.gcwaiting) &&
+	    atomic_compare_exchange_strong(&pp->status, &st, Pgcstop) && rt_one_stopped_locked())
+		rt_note_wakeup(&sched.stopnote);
+	rt_unlock(&sched.lock);
+}
+
+// The P stays this M's; a stopper that claims it gives it back as Prunning.
+static void
+run_safely(void *arg)
+{
+	struct safe_call *c = arg;
+	struct p *pp = c->mp->p;
+	// seq_cst: pairs with try_stop, which sets gcwaiting and then looks for Psafe. release: what this M
+	// wrote so far is the stopper's to see.
+	atomic_store(&pp->status, Psafe);
+	if (rt_unlikely(atomic_load(&sched.gcwaiting)))
+		acknowledge(pp);
+	c->fn(c->arg);
+	for (;;) {
+		uint32_t gen = rt_load_acquire(&sched.stopgen), st = Psafe;
+		if (atomic_compare_exchange_strong(&pp->status, &st, Prunning) || st == Prunning)
+			return;
+		// gen was read before the status, which changes before gen does: no wakeup is missed.
+		wait_in_place(c->mp, gen);
+	}
+}
+
+void
+rt_safely(void (*fn)(void *), void *arg)
+{
+	struct m *mp = rt_getm();
+	if (!mp->p || rt_getg() != mp->curg || rt_world_stopped()) {
+		fn(arg);
+		return;
+	}
+	struct safe_call c = {mp, fn, arg};
+	rt_call_saving(&mp->stopbuf, run_safely, &c);
 }
 
 // At a poll the callee-saved registers go to this stack, where collector and profiler find them.
@@ -264,9 +322,44 @@ claim_quiet_ps(void)
 		RT_BUMP(&sched.stopwait, -1);
 	}
 	for (int32_t i = 0; i < nallp; i++) {
-		uint32_t st = Psyscall;
-		if (atomic_compare_exchange_strong(&allp[i]->status, &st, Pgcstop))
+		uint32_t st = Psyscall, safe = Psafe;
+		if (atomic_compare_exchange_strong(&allp[i]->status, &st, Pgcstop) ||
+		    atomic_compare_exchange_strong(&allp[i]->status, &safe, Pgcstop))
 			RT_BUMP(&sched.stopwait, -1);
+	}
+}
+
+// Yields, since one that is to stop may want this very CPU: a thread in a raw sleep that a signal woke.
+static bool
+watch_stopnote(int64_t ns)
+{
+	for (int64_t start = rt_nanotime(); rt_nanotime() - start < ns; rt_os_yield())
+		if (rt_load_acquire(&sched.stopnote.key) != 0)
+			return true;
+	return false;
+}
+
+static void
+hint(struct p *pp)
+{
+	struct m *mp = pp->m;
+	if (mp && rt_load(&pp->status) == Prunning)
+		rt_hint_m(mp);
+}
+
+// Everybody who is to stop meets the stop soon; hints may get lost, so they are given again.
+static bool
+poll(int64_t start)
+{
+	for (;;) {
+		for_each_p(hint);
+		for (int i = 0; i < 20; i++) {
+			if (rt_load_acquire(&sched.stopnote.key) != 0)
+				return true;
+			rt_cpu_relax();
+		}
+		if (rt_nanotime() - start >= POLL_NS)
+			return false;
 	}
 }
 
@@ -287,14 +380,12 @@ try_stop(struct m *mp, int64_t patience)
 	claim_quiet_ps();
 	bool done = sched.stopwait == 0;
 	rt_unlock(&sched.lock);
-	int64_t start = rt_nanotime(), now = start;
-	for (; !done && now - start < POLL_NS; now = rt_nanotime()) {
-		rt_cpu_relax();
-		done = rt_load_acquire(&sched.stopnote.key) != 0;
-	}
-	for (; !done && now - start < patience; now = rt_nanotime()) {
+	int64_t start = rt_nanotime();
+	done = done || poll(start);
+	while (!done && rt_nanotime() - start < patience) {
 		signal_stragglers();
-		done = rt_note_sleep_for(&sched.stopnote, SIGNAL_EVERY_NS);
+		done = watch_stopnote(ANSWER_NS) ||
+		       rt_note_sleep_for(&sched.stopnote, SIGNAL_EVERY_NS);
 	}
 	return done;
 }
@@ -322,7 +413,41 @@ release_world(void)
 	rt_futex_wake(&sched.stopgen, UINT32_MAX >> 1);
 }
 
-void
+// ---- before ----
+
+// Its CPU time stands still although it does not sleep.
+static bool
+waits_for_cpu(const struct m *mp)
+{
+	int tid = rt_load(&mp->tid);
+	int64_t t = rt_os_cputime_of(tid);
+	return t >= 0 && rt_os_cputime_of(tid) == t && rt_os_is_runnable(tid);
+}
+
+static bool
+all_on_cpu(const struct m *self)
+{
+	for (int32_t i = 0; i < nallp; i++) {
+		const struct m *mp = allp[i]->m; // an M is never freed
+		if (mp && mp != self && rt_load(&allp[i]->status) == Prunning && waits_for_cpu(mp))
+			return false;
+	}
+	return true;
+}
+
+// Where there are more Ps than CPUs some always wait.
+static void
+wait_for_cpus(const struct m *self)
+{
+	if (gomaxprocs > rt_os_ncpu())
+		return;
+	struct rt_note never = {0};
+	int64_t start = rt_nanotime();
+	while (!all_on_cpu(self) && rt_nanotime() - start < CPU_PATIENCE_NS)
+		rt_note_sleep_for(&never, CPU_RETRY_NS);
+}
+
+int64_t
 rt_stop_world(const char *reason)
 {
 	struct m *mp = rt_getm();
@@ -335,6 +460,7 @@ rt_stop_world(const char *reason)
 		else
 			rt_os_yield();
 	}
+	wait_for_cpus(mp);
 	int64_t patience = FIRST_PATIENCE_NS, start = rt_nanotime();
 	stop_began = start;
 	stop_for_gc = strncmp(reason, "GC ", 3) == 0;
@@ -350,6 +476,7 @@ rt_stop_world(const char *reason)
 		patience = rt_min(patience * 2, (int64_t)MAX_PATIENCE_NS);
 	}
 	rt_timehist_add(&rt_pauses.stopping[stop_for_gc], rt_nanotime() - start);
+	return start;
 }
 
 void

@@ -48,6 +48,20 @@ rt_thread_stack_bounds(struct stack *st)
 	*st = (struct stack){.lo = (uintptr_t)lo, .hi = (uintptr_t)lo + n};
 }
 
+uint64_t
+rt_thread_stacks_bytes(void)
+{
+	uint64_t sum = 0;
+	for (const struct m *mp = rt_load_acquire(&allm); mp; mp = mp->alllink) {
+		uintptr_t sig = (uintptr_t)mp->sigstack;
+		if (rt_load(&mp->tid) && !mp->foreign && mp->g0)
+			sum += rt_os_resident(mp->g0->stack.lo, mp->g0->stack.hi);
+		if (sig)
+			sum += rt_os_resident(sig, sig + mp->sigstack_size);
+	}
+	return sum;
+}
+
 // On the new thread (or the first): from here on it is an M, inside the runtime.
 void
 rt_minit(struct m *mp)
@@ -55,9 +69,7 @@ rt_minit(struct m *mp)
 	rt_tls.g = mp->g0;
 	rt_tls.m = mp;
 	rt_tls.depth = 1;
-#if RT_TSAN
-	mp->tls = &rt_tls;
-#endif
+	__atomic_store_n(&mp->tls, &rt_tls, __ATOMIC_RELEASE); // its depth is that of a thread inside
 	mp->tid = rt_os_gettid();
 	mp->thread = pthread_self();
 	rt_thread_stack_bounds(&mp->g0->stack);
@@ -273,6 +285,9 @@ rt_checkdead_locked(void)
 	int32_t idle = sched.nmidle + sched.nmidlelocked + (rt_load(&sched.polluntil) != 0);
 	int32_t running = sched.mcount - nmfailed - idle;
 	if (running > 0 || rt_load(&sched.dying) || rt_load(&sched.gcwaiting))
+		return;
+	// Somebody without an M (sysmon) is about to start one, which looks for work before it sleeps.
+	if (rt_load(&sched.nmspinning) > 0)
 		return;
 	for (int32_t i = 0; i < nallp; i++)
 		if (rt_load(&allp[i]->status) == Psyscall)

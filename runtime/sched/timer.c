@@ -104,8 +104,10 @@ grow(struct p *pp)
 	heap += PAD;
 	for (uint32_t i = 0; i < pp->ntimers; i++)
 		heap[i] = pp->timers[i];
-	if (pp->timers)
-		rt_os_free(pp->timers - PAD, heap_bytes(pp->captimers));
+	size_t had = pp->timers ? heap_bytes(pp->captimers) : 0;
+	atomic_fetch_add_explicit(&rt_persistent_other, heap_bytes(cap) - had, memory_order_relaxed);
+	if (had)
+		rt_os_free(pp->timers - PAD, had);
 	pp->timers = heap;
 	pp->captimers = cap;
 }

@@ -25,7 +25,7 @@ struct rt_tls {
 	struct g *g;   // the goroutine, or g0, that runs; NULL on a thread the runtime does not know
 	struct m *m;   // this thread
 	int32_t depth; // low 31 bits: nesting; sign bit: something is to be done on the way in or out
-	int32_t calm;  // sync/mutex.c: counts down unlocks that found a mutex calm again
+	int32_t calm;  // sync/watch.h: counts down atomic unlocks
 };
 #define RT_DEPTH_PENDING INT32_MIN
 

@@ -4,7 +4,7 @@
 // its ticket has been called (ticket < notify), it does not sleep. Tickets wrap around; they are compared
 // by their difference, which is right for up to 2^31 waiters.
 //
-// lock is an rt_mutex; notify and the list change under it, wait atomically. wait == notify: nobody waits.
+// lock is an rt_spinlock; notify and the list change under it, wait atomically. wait == notify: nobody waits.
 //
 // Go: sync/cond.go, runtime/sema.go (notifyList).
 #include <gort/sync.h>
@@ -15,12 +15,12 @@
 #include "sched/proc.h"
 #include "sched/sudog.h"
 
-static_assert(sizeof(struct rt_mutex) == sizeof(((gort_cond *)0)->lock), "one word");
+static_assert(sizeof(struct rt_spinlock) == sizeof(((gort_cond *)0)->lock), "one word");
 
-static struct rt_mutex *
+static struct rt_spinlock *
 list_lock(gort_cond *c)
 {
-	return (struct rt_mutex *)&c->lock;
+	return (struct rt_spinlock *)&c->lock;
 }
 
 // seq_cst loads and stores of self would cost; the check is a courtesy, as in Go.
@@ -87,14 +87,14 @@ gort_cond_wait(gort_cond *c)
 	uint32_t ticket = __atomic_fetch_add(&c->wait, 1, __ATOMIC_SEQ_CST);
 	gort_mutex_unlock(c->L);
 	rt_enter();
-	rt_lock(list_lock(c));
+	rt_spin_lock(list_lock(c));
 	if (called(ticket, c->notify)) {
-		rt_unlock(list_lock(c));
+		rt_spin_unlock(list_lock(c));
 	} else {
 		struct sudog *s = new_waiter(ticket);
 		append(c, s);
 		s->g->waitobj = c;
-		rt_park(list_lock(c), WAIT_COND);
+		rt_park_spin(list_lock(c), WAIT_COND);
 		s->g->waitobj = NULL;
 		free_waiter(s);
 	}
@@ -141,13 +141,13 @@ gort_cond_signal(gort_cond *c)
 		return;
 	struct sudog *s = NULL;
 	rt_enter();
-	rt_lock(list_lock(c));
+	rt_spin_lock(list_lock(c));
 	uint32_t ticket = c->notify;
 	if (ticket != __atomic_load_n(&c->wait, __ATOMIC_RELAXED)) {
-		__atomic_store_n(&c->notify, ticket + 1, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&c->notify, ticket + 1, __ATOMIC_RELEASE);
 		s = take(c, ticket);
 	}
-	rt_unlock(list_lock(c));
+	rt_spin_unlock(list_lock(c));
 	if (s)
 		wake(s);
 	rt_leave();
@@ -161,11 +161,11 @@ gort_cond_broadcast(gort_cond *c)
 	    __atomic_load_n(&c->notify, __ATOMIC_SEQ_CST))
 		return;
 	rt_enter();
-	rt_lock(list_lock(c));
+	rt_spin_lock(list_lock(c));
 	struct sudog *s = c->head;
 	c->head = c->tail = NULL;
-	__atomic_store_n(&c->notify, __atomic_load_n(&c->wait, __ATOMIC_SEQ_CST), __ATOMIC_SEQ_CST);
-	rt_unlock(list_lock(c));
+	__atomic_store_n(&c->notify, __atomic_load_n(&c->wait, __ATOMIC_SEQ_CST), __ATOMIC_RELEASE);
+	rt_spin_unlock(list_lock(c));
 	while (s) {
 		struct sudog *next = s->next; // s is its goroutine's again once that runs
 		s->next = NULL;

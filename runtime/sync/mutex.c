@@ -20,43 +20,22 @@
 // Each unlock that leaves waiters looks at the whole word after it has cleared locked, and whoever takes
 // locked will unlock later, so one of them wakes somebody.
 //
-// The plain unlock. A locked instruction costs as much as all the rest of an uncontended lock and
-// unlock, so an unlock that finds the word to be exactly `locked` stores 0 by a restartable sequence
-// (arch.h): no locked instruction, and nothing of the mutex touched afterwards, when it may be gone. Its
-// price: what another one writes into the word between the sequence's load and its store is lost. A lock
-// by compare-and-swap from 0 cannot fall there. So only a word that is exactly `locked` is in danger,
-// and watch() alone changes such a word while it is locked:
-//
-//   under watchlock:  locked -> locked|watched;  fence;  if watched is still there: add contended
-//
-// A sequence that loaded the word before `watched` was set has, after the fence, done its store (then
-// watched is gone, we see that, and the lock is free) or failed. One that loads it later finds another
-// value than `locked`. Under the lock nobody else sets watched, so the bit we find is the one we set.
-// Hence: while contended is set, no sequence can store, and waiters, woken and starving, which are only
-// ever set in words that have it, cannot be lost. Unlocks go by atomic subtraction then, and clear the
-// two bits together, now and then, when they are all that is left: not at once, for the fence costs a
-// microsecond and a lock that was contended mostly will be again. Without sequences neither bit is set.
+// An uncontended unlock is a plain store (watch.h): waiters, woken and starving are only ever set in words
+// that have contended. Where there are no restartable sequences, watched and contended are never set.
 //
 // Go: internal/sync/mutex.go. The first three bits and the thresholds are Go's.
 #include <gort/sync.h>
 
-#include "base/lock.h"
 #include "debug/throw.h"
 #include "os/os.h"
 #include "sched/proc.h"
 #include "sync/sema.h"
 #include "sync/spin.h"
+#include "sync/watch.h"
 
 enum { LOCKED = 1, WOKEN = 2, STARVING = 4, WATCHED = 8, CONTENDED = 16, WAITER = 32 };
 #define WAITER_SHIFT 5
 #define STARVATION_NS INT64_C(1000000)
-// One unlock in so many of those that find nobody waiting makes the next ones plain again.
-#define CALM_DOWN 256
-
-#define NWATCHLOCKS 64
-static struct {
-	struct rt_mutex lock RT_HOT_LINE;
-} watchlocks[NWATCHLOCKS];
 
 RT_INLINE bool
 cas(gort_mutex *m, int32_t *old, int32_t new)
@@ -74,29 +53,6 @@ struct attempt {
 	bool starving; // waited too long
 };
 
-static struct rt_mutex *
-watchlock(const gort_mutex *m)
-{
-	return &watchlocks[((uintptr_t)m >> 3) * 0x9e3779b97f4a7c15u >> 58].lock;
-}
-
-// Nobody may be queued on m before this has made it contended; returns without that when m is free.
-static RT_COLD void
-watch(gort_mutex *m)
-{
-	struct rt_mutex *l = watchlock(m);
-	int32_t old = LOCKED;
-
-	rt_lock(l);
-	if (cas(m, &old, LOCKED | WATCHED)) {
-		rt_os_rseq_fence();
-		old = __atomic_load_n(&m->state, __ATOMIC_RELAXED);
-		while (old & WATCHED && !cas(m, &old, old | CONTENDED))
-			;
-	}
-	rt_unlock(l);
-}
-
 // One round of active waiting, if that is sensible. Sets the woken bit, so that the unlock we wait for
 // does not wake another one for nothing.
 static bool
@@ -106,7 +62,7 @@ spin(gort_mutex *m, int32_t *old, struct attempt *a)
 		return false;
 	if (!a->awoke && !(*old & WOKEN) && *old >> WAITER_SHIFT != 0 && cas(m, old, *old | WOKEN))
 		a->awoke = true;
-	rt_spin();
+	rt_spin(a->spins);
 	a->spins++;
 	*old = __atomic_load_n(&m->state, __ATOMIC_RELAXED);
 	return true;
@@ -152,7 +108,7 @@ lock_slow(gort_mutex *m)
 		if (a.awoke && !(old & WOKEN))
 			rt_throw("sync: inconsistent mutex state");
 		if (old & LOCKED && !(old & CONTENDED) && rt_rseq_offset != 0) {
-			watch(m);
+			rt_watch(&m->state, LOCKED, WATCHED, CONTENDED);
 			old = __atomic_load_n(&m->state, __ATOMIC_RELAXED);
 			continue;
 		}
@@ -174,14 +130,6 @@ lock_slow(gort_mutex *m)
 		a.awoke = true;
 		a.spins = 0;
 	}
-}
-
-// Not while it is held, and not past those to whom it is handed.
-bool
-gort_mutex_try_lock_slow_(gort_mutex *m)
-{
-	int32_t old = __atomic_load_n(&m->state, __ATOMIC_RELAXED);
-	return !(old & (LOCKED | STARVING)) && cas(m, &old, old | LOCKED);
 }
 
 void
@@ -215,16 +163,6 @@ unlock_slow(gort_mutex *m, int32_t state)
 	}
 }
 
-// At depth 0; the thread's own counter.
-RT_INLINE void
-calm_down(gort_mutex *m, int32_t state)
-{
-	if (rt_likely(!RT_TLS_DEC32_NEGATIVE(offsetof(struct rt_tls, calm))))
-		return;
-	RT_TLS_WRITE32(offsetof(struct rt_tls, calm), CALM_DOWN - 1);
-	cas(m, &state, 0);
-}
-
 void
 gort_mutex_unlock(gort_mutex *m)
 {
@@ -233,14 +171,13 @@ gort_mutex_unlock(gort_mutex *m)
 		RT_RSEQ_STORE_IF(off, &m->state, LOCKED, 0, atomically);
 		return;
 	}
-atomically:;
+atomically:
+	if (rt_calm_down(&m->state, LOCKED | WATCHED | CONTENDED))
+		return;
 	int32_t state = __atomic_sub_fetch(&m->state, LOCKED, __ATOMIC_RELEASE);
-	if (rt_likely(state == 0))
-		return;
-	if (state == (WATCHED | CONTENDED)) {
-		calm_down(m, state);
-		return;
-	}
+	if (rt_likely(!(state & ~(WATCHED | CONTENDED))) ||
+	    (state & (LOCKED | WOKEN | STARVING)) == WOKEN)
+		return; // nobody waits, or somebody is awake
 	rt_enter();
 	unlock_slow(m, state);
 	rt_leave();

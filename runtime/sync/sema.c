@@ -21,9 +21,9 @@
 #define SEMTABLE_SIZE 251
 
 struct semaroot {
-	struct rt_mutex lock;
-	_Atomic uint32_t nwait;
-	struct sudog *treap; // under lock
+	struct rt_spinlock lock;
+	_Atomic uint32_t nwait; // written under lock
+	struct sudog *treap;	// under lock
 } RT_HOT_LINE;
 
 static struct semaroot semtable[SEMTABLE_SIZE];
@@ -199,6 +199,13 @@ count_wait(enum wait_reason why, uint64_t ticks)
 		RT_BUMP(&rt_getp()->mutexwait, ticks);
 }
 
+// root->lock held. A release that still sees the larger number takes the lock for nothing.
+RT_INLINE void
+one_waiter_less(struct semaroot *root)
+{
+	rt_store_release(&root->nwait, rt_load(&root->nwait) - 1);
+}
+
 void
 rt_semacquire(uint32_t *addr, bool lifo, unsigned profile, enum wait_reason why)
 {
@@ -209,17 +216,17 @@ rt_semacquire(uint32_t *addr, bool lifo, unsigned profile, enum wait_reason why)
 	int64_t t0;
 	struct sudog *s = new_waiter(addr, profile, &t0);
 	for (;;) {
-		rt_lock(&root->lock);
+		rt_spin_lock(&root->lock);
 		atomic_fetch_add(&root->nwait, 1);
 		if (cansemacquire(addr)) {
-			atomic_fetch_sub(&root->nwait, 1);
-			rt_unlock(&root->lock);
+			one_waiter_less(root);
+			rt_spin_unlock(&root->lock);
 			break;
 		}
 		queue(root, s, lifo);
 		uint64_t parked = rt_cputicks();
 		s->g->waitobj = addr;
-		rt_park(&root->lock, why);
+		rt_park_spin(&root->lock, why);
 		s->g->waitobj = NULL;
 		count_wait(why, rt_cputicks() - parked);
 		// Woken: with the unit in hand (ticket), or to compete for it.
@@ -252,12 +259,12 @@ rt_semrelease(uint32_t *addr, bool handoff, int skip)
 	__atomic_fetch_add(addr, 1, __ATOMIC_SEQ_CST);
 	if (atomic_load(&root->nwait) == 0)
 		return;
-	rt_lock(&root->lock);
+	rt_spin_lock(&root->lock);
 	// Somebody else may have served the last waiter meanwhile.
 	struct sudog *s = rt_load(&root->nwait) != 0 ? dequeue(root, addr, &tail) : NULL;
 	if (s)
-		atomic_fetch_sub(&root->nwait, 1);
-	rt_unlock(&root->lock);
+		one_waiter_less(root);
+	rt_spin_unlock(&root->lock);
 	if (!s)
 		return;
 

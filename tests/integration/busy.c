@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // For test_sched_traces.py: two goroutines that loop, one that waits on a channel, one that sleeps, for
-// a second or until a signal. "crash": dereferences NULL on a goroutine of its own.
+// a second or until a signal. "wait": for a minute. "crash": dereferences NULL on a goroutine of its own.
 #include <gort.h>
 
 #include <stdio.h>
@@ -37,7 +37,7 @@ app(int argc, char **argv)
 	fflush(stdout);
 	if (argc > 1 && strcmp(argv[1], "crash") == 0)
 		gort_go(crash_here);
-	gort_sleep(GORT_SECOND);
+	gort_sleep(argc > 1 && strcmp(argv[1], "wait") == 0 ? 60 * GORT_SECOND : GORT_SECOND);
 	return 0;
 }
 GORT_MAIN(app)

@@ -10,10 +10,12 @@ BAD = [
     ('GOGC', 'abc'), ('GOGC', '50%'), ('GOGC', '99999999999'), ('GOGC', 'OFF'),
     ('GORT_MAXPROCS', '0'), ('GORT_MAXPROCS', '-1'), ('GORT_MAXPROCS', 'two'), ('GORT_MAXPROCS', '2x'),
     ('GORT_DEBUG', 'gctrace=x'), ('GORT_DEBUG', 'nosuchknob=1'), ('GORT_DEBUG', 'gctrace'),
-    ('GORT_STACK', 'large'),
+    ('GOMEMLIMIT', 'abc'), ('GOMEMLIMIT', '10MB'), ('GOMEMLIMIT', '-5MiB'), ('GOMEMLIMIT', '99999999TiB'),
+    ('GOMEMLIMIT', '1.5GiB'), ('GOMEMLIMIT', 'MiB'),
+    ('GORT_STACK', 'large'), ('GORT_BARRIER', 'off'),
 ]
-GOOD = [('GOGC', '50'), ('GOGC', 'off'), ('GORT_MAXPROCS', '3'), ('GOMAXPROCS', '3'), ('GORT_DEBUG', 'gctrace=0'),
-        ('GORT_DEBUG', 'gctrace=0,scavtrace=0'), ('GODEBUG', 'madvdontneed=1')]
+GOOD = [('GOMEMLIMIT', 'off'), ('GOMEMLIMIT', '500MiB'), ('GOMEMLIMIT', '1000000000'), ('GOGC', '50'), ('GOGC', 'off'), ('GORT_MAXPROCS', '3'), ('GOMAXPROCS', '3'), ('GORT_DEBUG', 'gctrace=0'),
+        ('GORT_DEBUG', 'gctrace=0,scavtrace=0'), ('GODEBUG', 'madvdontneed=1'), ('GORT_BARRIER', 'snapshot')]
 PROFILES = ['GORT_CPUPROFILE', 'GORT_MEMPROFILE', 'GORT_GOROUTINEPROFILE', 'GORT_MUTEXPROFILE']
 
 
@@ -41,6 +43,14 @@ class Environment(check.TestCase):
         for name, value in GOOD:
             with self.subTest(name=name, value=value):
                 self.assertEqual(self.work(**{name: value}).err, '')
+
+    def test_dirty_barrier_falls_back(self):
+        """Without a descriptor left for it the kernel cannot watch pages: one line, the same work."""
+        self.assertEqual(self.work(GORT_BARRIER='dirty').err, '')
+        r = check.run('sh', '-c', 'ulimit -n 4; exec "$0"', self.program, GORT_BARRIER='dirty')
+        self.assertEqual((r.out, r.status), (self.expected, 0), str(r))
+        self.assertEqual(len(r.err.splitlines()), 1, r.err)
+        self.assertIn('GORT_BARRIER=dirty', r.err)
 
     def test_gort_twin_wins(self):
         self.assertEqual(self.work(GOMAXPROCS='nonsense', GORT_MAXPROCS='2').err, '')

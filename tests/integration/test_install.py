@@ -20,14 +20,14 @@ class Install(check.TestCase):
         assert len(found) == 1, found
         cls.pc = found[0]
 
-    def flags(self, *what):
-        r = check.run('pkg-config', '--define-variable=prefix=' + self.root, *what, 'gort', PKG_CONFIG_PATH=self.pc)
+    def flags(self, *what, package='gort'):
+        r = check.run('pkg-config', '--define-variable=prefix=' + self.root, *what, package, PKG_CONFIG_PATH=self.pc)
         self.assertStatus(r, 0)
         return shlex.split(r.out)
 
-    def compile(self, name, flags):
+    def compile(self, name, flags, source='examples/first.c'):
         out = os.path.join(self.dir.name, name)
-        source = os.path.join(self.source, 'examples', 'first.c')
+        source = os.path.join(self.source, source)
         r = check.run('cc', '-O2', '-g', '-Wall', '-Wextra', '-Wno-unused-parameter', '-Werror', source, '-o', out,
                       *flags)
         self.assertStatus(r, 0)
@@ -57,6 +57,21 @@ class Install(check.TestCase):
         r = check.run(self.compile('static', libs))
         self.assertStatus(r, 0)
         self.assertIn('81', r.out.split())
+
+    # A program that has nothing of gort but the profiler.
+    def test_profiler_alone(self):
+        shared = self.flags('--cflags', '--libs', package='gort-profiler')
+        static = [f.replace('-lgort-profiler', '-l:libgort-profiler.a')
+                  for f in self.flags('--cflags', '--libs', '--static', package='gort-profiler')]
+        self.assertNotIn('-lgort', shared)
+        for name, flags in (('linked', shared), ('linked_static', static)):
+            program = self.compile(name, ['-D_GNU_SOURCE', *flags, '-pthread'], 'tests/native/linked.c')
+            cpu, wall = (os.path.join(self.dir.name, name + f) for f in ('.cpu.pb.gz', '.wall.pb.gz'))
+            r = check.run(program, cpu, wall, LD_LIBRARY_PATH=self.library_path())
+            self.assertEqual((r.status, r.out), (0, 'linked\n'), str(r))
+            for f, function in ((cpu, ' burn'), (wall, ' waiting_room')):
+                r = check.run(os.path.join(self.root, 'bin', 'gort'), 'top', f)
+                self.assertIn(function, r.out)
 
     def test_headers(self):
         headers = os.path.join(self.root, 'include')

@@ -52,14 +52,39 @@ class SchedTraces(check.TestCase):
         self.assertEqual(seen, set(kinds))
         self.assertTrue(any(re.match(r'  G1: status=4\(sleep\)', line) for line in lines))
 
+    def test_a_server_with_timers_beside_a_tight_loop(self):
+        r = check.run(check.arguments[1], GORT_DEBUG='schedtrace=200,scheddetail=1', GORT_MAXPROCS='2')
+        self.assertStatus(r, 0)
+        m = re.match(r'(\d+) connections, (\d+) answers, 100000 timers\n$', r.out)
+        self.assertTrue(m, r.out)
+        self.assertEqual(int(m[2]), 3 * int(m[1]))
+        traces = re.split(r'(?m)^(?=SCHED )', r.err)
+        self.assertGreater(len(traces), 3)
+        # A look while the connections were up: a goroutine for each of their ends, most of them waiting;
+        # the timers; and the loop, which never gave up its thread.
+        crowded = max(traces, key=lambda t: t.count('\n  G'))
+        self.assertGreater(crowded.count('\n  G'), 1.9 * int(m[1]))
+        self.assertIn('(IO wait)', crowded)
+        timers = max(sum(map(int, re.findall(r'timerslen=(\d+)', t))) for t in traces)
+        self.assertGreater(timers, 1000)
+        self.assertRegex(crowded, r'(?m)^  G\d+: status=2\(.*\) m=\d+')
+
     def dump(self, **env):
-        p = subprocess.Popen([self.program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                             env=dict(os.environ, GORT_MAXPROCS='2', **env))
+        """What a SIGQUIT prints. It is sent when the program's own trace says that goroutine 1 sleeps and
+        that others loop, so that it is goroutine 1's last sleep."""
+        p = subprocess.Popen([self.program, 'wait'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                             env=dict(os.environ, GORT_MAXPROCS='2', GORT_DEBUG='schedtrace=20,scheddetail=1', **env))
         self.assertEqual(p.stdout.readline(), 'ready\n')
+        looping = asleep = False
+        while not asleep:
+            line = p.stderr.readline()
+            self.assertTrue(line, 'ended before goroutine 1 slept')
+            looping = looping or bool(re.match(r'  G(?!1:)\d+: status=2', line))
+            asleep = looping and line.startswith('  G1: status=4(sleep)')
         p.send_signal(signal.SIGQUIT)
         out, err = p.communicate(timeout=20)
         self.assertEqual(p.returncode, 2, err)
-        return err
+        return err[err.index('SIGQUIT'):]
 
     def test_sigquit_dumps_every_goroutine(self):
         err = self.dump()

@@ -15,8 +15,10 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/select.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -128,10 +130,20 @@ static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static sem_t sem;
 static int counter, ready;
 
+static _Atomic int64_t waited; // ns for lock and rw, by our own clock
+
+static __attribute__((always_inline)) inline void
+timed_lock(void)
+{
+	int64_t t0 = now(CLOCK_MONOTONIC);
+	pthread_mutex_lock(&lock);
+	waited += now(CLOCK_MONOTONIC) - t0;
+}
+
 static __attribute__((noinline)) void
 hold_lock(void)
 {
-	pthread_mutex_lock(&lock);
+	timed_lock();
 	counter++;
 	usleep(2000);
 	pthread_mutex_unlock(&lock);
@@ -143,7 +155,9 @@ contender(void *arg)
 {
 	for (int i = 0; i < 25; i++)
 		hold_lock();
+	int64_t t0 = now(CLOCK_MONOTONIC);
 	pthread_rwlock_rdlock(&rw);
+	waited += now(CLOCK_MONOTONIC) - t0;
 	pthread_rwlock_unlock(&rw);
 	usleep(50000);
 	return arg;
@@ -152,7 +166,7 @@ contender(void *arg)
 static void *
 waiter(void *arg)
 {
-	pthread_mutex_lock(&lock);
+	timed_lock();
 	while (!ready)
 		pthread_cond_wait(&cond, &lock);
 	pthread_mutex_unlock(&lock);
@@ -179,7 +193,7 @@ locks(void)
 		pthread_create(&th[i], NULL, contender, NULL);
 	for (int n = 0; n < 100;) {
 		usleep(20000);
-		pthread_mutex_lock(&lock);
+		timed_lock();
 		n = counter;
 		pthread_mutex_unlock(&lock);
 	}
@@ -187,14 +201,14 @@ locks(void)
 	pthread_rwlock_unlock(&rw);
 	for (int i = 0; i < 4; i++)
 		pthread_join(th[i], NULL);
-	pthread_mutex_lock(&lock);
+	timed_lock();
 	ready = 1;
 	pthread_cond_signal(&cond);
 	pthread_mutex_unlock(&lock);
 	usleep(50000);
 	sem_post(&sem);
 	pthread_join(w, NULL);
-	printf("%d\n", counter);
+	printf("%d %d\n", counter, (int)(waited / 1000000));
 	return counter != 100;
 }
 
@@ -394,6 +408,41 @@ plugin(const char *path)
 	return 0;
 }
 
+// How many threads the process has: at its start, and where it has made one and that is gone.
+static int
+count_threads(void)
+{
+	struct stat a, b;
+	pthread_t th;
+	stat("/proc/self/task", &a);
+	pthread_create(&th, NULL, short_lived, NULL);
+	pthread_join(th, NULL);
+	stat("/proc/self/task", &b);
+	printf("%d %d\n", (int)a.st_nlink - 2, (int)b.st_nlink - 2);
+	return 0;
+}
+
+// C11's threads begin past pthread_create; pthread_getattr_np allocates while it holds the thread's lock.
+static int
+ask_attributes(void *arg)
+{
+	pthread_attr_t a;
+	if (pthread_getattr_np(pthread_self(), &a) == 0)
+		pthread_attr_destroy(&a);
+	return arg != NULL;
+}
+
+static int
+unannounced(void)
+{
+	thrd_t th;
+	int rc = 1;
+	if (thrd_create(&th, ask_attributes, NULL) != thrd_success || thrd_join(th, &rc) != thrd_success)
+		return 1;
+	puts("unannounced");
+	return rc;
+}
+
 static int
 close_all(void)
 {
@@ -437,6 +486,10 @@ main(int argc, char **argv)
 		return privileges();
 	if (strcmp(what, "plugin") == 0 && argc > 2)
 		return plugin(argv[2]);
+	if (strcmp(what, "count-threads") == 0)
+		return count_threads();
+	if (strcmp(what, "unannounced") == 0)
+		return unannounced();
 	if (strcmp(what, "close-all") == 0)
 		return close_all();
 	if (strcmp(what, "kill") == 0) {

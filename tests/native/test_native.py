@@ -15,7 +15,10 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import common
 from common import check, clean_env, files, pprof, run, share, total
 
-gort, preload, target, plugin = (os.path.realpath(p) for p in sys.argv[1:5])
+paths = [os.path.realpath(p) for p in sys.argv[1:] if not p.startswith("test_")]
+gort, preload, target, plugin = paths[:4]
+asan = paths[4] if len(paths) > 4 else None
+only_these = [p for p in sys.argv[1:] if p.startswith("test_")]
 
 
 def gort_run(d, options, *args, **kw):
@@ -73,10 +76,9 @@ def test_heap(d):
 def test_locks(d):
     r = gort_run(d, ["-block", "-mutex", "-threadcreate"], "locks")
     block, mutex = only(d, "block"), only(d, "mutex")
-    check(r.returncode == 0 and r.stdout == "100\n", "locks: results untouched")
-    held, waited = total(mutex, "delay"), total(block, "delay")
-    # 100 times 2 ms, three others wait most of the time.
-    check(350 < held < 1500, "mutex: %d ms of others' waiting" % held)
+    check(r.returncode == 0 and r.stdout.startswith("100 "), "locks: results untouched")
+    held, waited = total(mutex, "delay"), int((r.stdout.split() or [0])[-1])
+    check(abs(held - waited) < .1 * waited + 20, "mutex: %d ms of others' waiting, they say %d ms" % (held, waited))
     check(share(mutex, r"^hold_lock$", "delay") > 40, "mutex: blamed on who unlocked")
     for name in ("hold_lock", "waiter", "contender", "locks"):
         check(share(block, "^%s$" % name, "delay") > 3, "block: %s waited" % name)
@@ -102,6 +104,10 @@ def test_processes(d):
     t = total(only(e, "cpu"), "cpu")
     check(r.returncode == -signal.SIGKILL and "killed by SIGKILL" in r.stderr, "kill: gort dies alike")
     check(270 <= t <= 330, "kill: the profile is there all the same: %d ms" % t)
+    e = os.path.join(d, "many")
+    loop = "i=0; while [ $i -lt 20 ]; do (a=0; while [ $a -lt 20000 ]; do a=$((a+1)); done) & i=$((i+1)); done; wait"
+    run([gort, "run", "-q", "-cpu", "-rate", "1000", "-o", e, "--", "sh", "-c", loop], timeout=120)
+    check(len(files(e, "cpu")) == 21, "twenty children at once: %d files" % len(files(e, "cpu")))
     e = os.path.join(d, "daemon")
     r = gort_run(e, ["-cpu"], "daemon", capture_output=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(100):
@@ -148,6 +154,12 @@ def test_host(d):
     r = run([target, "close-all"], {"LD_PRELOAD": preload, "GORT_PROFILE": "cpu,out=" + os.path.join(d, "close2")})
     check(r.returncode == 0 and total(only(os.path.join(d, "close2"), "cpu"), "cpu") >= 270,
           "every descriptor closed, no parent: the program writes its file itself")
+    r = gort_run(os.path.join(d, "count"), ["-heap", "-block", "-mutex"], "count-threads")
+    check(r.stdout == "1 2\n", "no thread of ours in a program of one, unless it is needed: " + r.stdout.strip())
+    e = os.path.join(d, "foreign")
+    os.mkdir(e)
+    r = run([target, "unannounced"], {"LD_PRELOAD": preload, "GORT_PROFILE": "heap,memrate=1,out=" + e}, timeout=30)
+    check(r.stdout == "unannounced\n", "a thread that did not begin by pthread_create, and whose lock is held")
     e = os.path.join(d, "churn")
     r = gort_run(e, ["-cpu", "-heap", "-block", "-mutex", "-threadcreate", "-rate", "1000"], "churn", "1500")
     check(r.returncode == 0 and r.stdout == "churn\n" and len(files(e, "cpu")) == 1, "threads come and go")
@@ -215,26 +227,40 @@ def test_http(d):
     check(r.returncode == 2 and "GORT_HTTP_TOKEN" in r.stderr, "a public address without a secret is refused")
 
 
+# Ten seconds of wall time on two processors; GORT_STRESS_MS=60000 makes it a minute.
 def test_many(d):
-    r = gort_run(d, ["-cpu", "-rate", "10000"], "many", "40")
+    each = int(os.environ.get("GORT_STRESS_MS") or 10000) * 2 // 64
+    r = gort_run(d, ["-cpu", "-wall", "-rate", "10000"], "many", str(each), timeout=400)
     t = total(only(d, "cpu"), "cpu")
-    check(r.stdout == "many\n" and 2510 <= t <= 2650, "64 threads at 10 kHz: 2560 ms of CPU time, profiled %d ms" % t)
+    check(r.returncode == 0 and r.stdout == "many\n" and .98 * 64 * each <= t <= 1.03 * 64 * each,
+          "64 threads at 10 kHz: %d ms of CPU time, profiled %d ms" % (64 * each, t))
+
+
+def test_asan(d):
+    if not asan:
+        return print("skip  no AddressSanitizer here")
+    for mode, args in (("threads", []), ("locks", []), ("churn", ["1000"]), ("forks", [])):
+        out = os.path.join(d, mode)
+        r = run([gort, "run", "-cpu", "-heap", "-block", "-mutex", "-wall", "-rate", "1000", "-o", out, "--", asan, mode, *args],
+                timeout=120)
+        check(r.returncode == 0 and "Sanitizer" not in str(r.stderr), "under AddressSanitizer: " + mode)
+    check(560 <= total(only(os.path.join(d, "threads"), "cpu"), "cpu") <= 700, "and profiled")
 
 
 def test_duration(d):
     t0 = time.monotonic()
     r = gort_run(d, ["-cpu", "-duration", "300ms"], "burn", "900")
     t = total(only(d, "cpu"), "cpu")
-    check(r.stdout == "burnt\n" and 20 <= t <= 400, "-duration 300ms: %d ms profiled, the program went on" % t)
-    check(time.monotonic() - t0 > .8, "and was waited for")
+    check(r.stdout == "burnt\n" and 0 < t < 850, "-duration 300ms: %d ms profiled, the program went on" % t)
+    check(time.monotonic() - t0 > .9, "and was waited for")
 
 
 if not shutil.which("go"):
     print("skipped: no go on the path")
     sys.exit(77)
 for test in (test_cpu, test_rate, test_heap, test_locks, test_processes, test_signals, test_host,
-             test_environment, test_refusals, test_http, test_many, test_duration):
-    if len(sys.argv) > 5 and test.__name__ not in sys.argv[5:]:
+             test_environment, test_refusals, test_http, test_many, test_duration, test_asan):
+    if only_these and test.__name__ not in only_these:
         continue
     with tempfile.TemporaryDirectory() as d:
         t0 = time.monotonic()

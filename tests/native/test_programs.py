@@ -2,10 +2,13 @@
 # Programs from Debian that nobody here wrote, under load: the same results as without gort, every profile
 # parses, CPU totals are those of the kernel, heap totals those of the allocator, the top functions are
 # right. What is not installed is skipped, with a line.
+import glob
 import hashlib
 import os
+import pwd
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -191,10 +194,87 @@ def test_nginx(d):
     check(best and share(best, r"^deflate$|^libz\.so|^ngx_process_events_and_timers$|^ngx_") > 50, "nginx: it compresses")
 
 
+# A server that forks a process for each client. Not as root, which it refuses to be.
+class Postgres:
+    def __init__(self, bin, d):
+        self.bin, self.d, self.who = bin, d, {}
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            self.who = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            os.chown(d, nobody.pw_uid, nobody.pw_gid)
+
+    def run(self, *args):
+        return subprocess.run(args, capture_output=True, text=True, timeout=60, cwd=self.d,
+                              env=clean_env({"HOME": self.d}), **self.who)
+
+    def call(self, program, *args):
+        return self.run(os.path.join(self.bin, program), *args)
+
+    def sql(self, text):
+        return self.call("psql", "-X", "-q", "-A", "-t", "-h", self.d, "-U", "tester", "-d", "postgres", "-c", text).stdout.split()
+
+    # Starts the server and waits until it answers. It listens on a socket in the folder only.
+    def start(self, *before):
+        data = os.path.join(self.d, "data")
+        p = subprocess.Popen([*before, os.path.join(self.bin, "postgres"), "-D", data, "-k", self.d, "-c", "listen_addresses=",
+                              "-c", "fsync=off", "-c", "work_mem=256MB", "-c", "max_parallel_workers_per_gather=0",
+                              "-c", "jit=off"], cwd=self.d, env=clean_env(),
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **self.who)
+        for _ in range(200):
+            if self.call("pg_isready", "-q", "-h", self.d).returncode == 0 or p.poll() is not None:
+                break
+            time.sleep(.05)
+        return p
+
+    def stop(self, p):
+        p.send_signal(signal.SIGINT)
+        return p.communicate(timeout=60)[1]
+
+
+def test_postgres(d):
+    bins = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda b: int(b.split("/")[-2].split(".")[0]))
+    if not bins:
+        return print("skip  postgres is not installed")
+    pg, out = Postgres(bins[-1], d), os.path.join(d, "out")
+    if pg.run("/usr/bin/test", "-x", gort).returncode != 0:
+        return print("skip  nobody may run %s, and root must not run postgres" % gort)
+    if not check(pg.call("initdb", "-D", os.path.join(d, "data"), "-U", "tester", "-A", "trust", "-N",
+                         "--no-locale").returncode == 0, "postgres: initdb"):
+        return
+    p = pg.start(gort, "run", "-cpu", "-heap", "-memrate", "8192", "-o", out, "--")
+    pg.call("pgbench", "-i", "-q", "-s", "1", "-h", d, "-U", "tester", "postgres")
+    bench = pg.call("pgbench", "-n", "-c", "4", "-t", "500", "-h", d, "-U", "tester", "postgres")
+    check("2000/2000" in bench.stdout, "postgres: 2,000 transactions of 4 clients")
+    sums = pg.sql("select (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history), "
+                  "count(*) from pgbench_history")
+    check(sums == ["t|2000"], "postgres: its books balance")
+    # A held cursor keeps its rows in memory till the client is gone.
+    n = 4000000
+    said = pg.sql("select sum(length(replace(x::text, '1', '11')) - length(x::text)) from generate_series(1, %d) x; "
+                  "begin; declare c cursor with hold for select x, repeat('y', 200) from generate_series(1, 200000) x; "
+                  "commit; select sum(total_bytes) from pg_backend_memory_contexts; select pg_backend_pid(); "
+                  "select pg_read_file('/proc/self/schedstat')" % n)
+    ones = sum(n // (10 * p) * p + min(max(n % (10 * p) - p + 1, 0), p) for p in (10 ** k for k in range(7)))
+    if not check(len(said) >= 4 and said[0] == str(ones), "postgres: a query's result is right"):
+        said = [0] * 4
+    err = pg.stop(p)
+    check("exited with 0" in err, "postgres: ends as it should")
+    mine = [f for f in files(out, "cpu") + files(out, "heap") if ".%s." % said[2] in os.path.basename(f)]
+    if check(len(mine) == 2, "postgres: the backend has its files"):
+        t, inuse = total(mine[0], "cpu"), total(mine[1], "inuse_space")
+        cpu, truth = int(said[3]) / 1e6, int(said[1]) / 1024
+        check(cpu > 300 and abs(cpu - t) <= .05 * cpu + 10, "postgres: %d ms of CPU time, %d ms sampled" % (cpu, t))
+        check(truth > 40000 and abs(inuse - truth) < .1 * truth, "postgres: %d kB in use, it says %d kB" % (inuse, truth))
+        check(share(mine[0], "^PostgresMain$") > 90 and share(mine[0], "^(exec_simple_query|ExecutorRun|PortalRun)$") > 80,
+              "postgres: its time is in its queries")
+    check(len(files(out, "cpu")) >= 5 and not [f for f in files(out, "cpu") + files(out, "heap") if "Time: " not in pprof("-top", f)],
+          "postgres: the profiles of %d processes parse" % len(files(out, "cpu")))
+
+
 if not shutil.which("go"):
     print("skipped: no go on the path")
     sys.exit(77)
-for test in (test_xz, test_sqlite3, test_python3, test_gcc, test_redis, test_nginx):
+for test in (test_xz, test_sqlite3, test_python3, test_gcc, test_redis, test_nginx, test_postgres):
     if len(sys.argv) > 2 and test.__name__ not in sys.argv[2:]:
         continue
     with tempfile.TemporaryDirectory() as d:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // CPU profiles started and stopped again and again at 10 kHz while threads come and go.
-//   toggle [TIMES]
+//   toggle [TIMES]    so often for each second of GORT_STRESS_MS milliseconds (1000)
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -42,7 +42,8 @@ breeder(void *arg)
 int
 main(int argc, char **argv)
 {
-	int times = argc > 1 ? atoi(argv[1]) : 300;
+	const char *ms = getenv("GORT_STRESS_MS");
+	int times = (argc > 1 ? atoi(argv[1]) : 300) * (ms ? atoi(ms) : 1000) / 1000;
 	int fd = open("/dev/null", O_WRONLY);
 	pthread_t b[2];
 	for (int i = 0; i < 2; i++)

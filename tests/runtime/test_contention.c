@@ -70,7 +70,7 @@ is_user(uintptr_t pc)
 static int64_t
 nap(void)
 {
-	gort_gosched();
+	yield_to_others();
 	int64_t start = (int64_t)rt_cputicks();
 	gort_sleep(NAP);
 	return (int64_t)rt_cputicks() - start;
@@ -118,25 +118,25 @@ GORT_TEST(contention, channels_report_blocked_operations)
 	gort_go(user_recv, c);
 	int64_t ticks = nap();
 	gort_chan_send(c, &v);
-	gort_gosched();
+	yield_to_others();
 	CHECK_EQ(nblocks, 1);
 	check_called(&blocks[0], ticks);
 	gort_go(user_send, c);
 	ticks = nap();
 	gort_chan_recv(c, &v);
-	gort_gosched();
+	yield_to_others();
 	CHECK_EQ(nblocks, 2);
 	check_called(&blocks[1], ticks);
 	gort_go(user_select, c, d);
 	ticks = nap();
 	gort_chan_send(d, &v);
-	gort_gosched();
+	yield_to_others();
 	CHECK_EQ(nblocks, 3);
 	check_called(&blocks[2], ticks);
 	gort_go(user_recv, c);
 	ticks = nap();
 	gort_chan_close(c);
-	gort_gosched();
+	yield_to_others();
 	CHECK_EQ(nblocks, 4);
 	check_called(&blocks[3], ticks);
 	CHECK_EQ(nmutexes, 0);
@@ -176,7 +176,7 @@ GORT_TEST(contention, locks_report_waiters_and_unlockers)
 	CHECK_EQ(nmutexes, 1);
 	CHECK(mutexes[0].ticks >= ticks);
 	CHECK(mutexes[0].pc - (uintptr_t)gort_mutex_unlock < 1024); // the leaf, as Unlock is in Go
-	gort_gosched();
+	yield_to_others();
 	CHECK_EQ(nblocks, 1);
 	CHECK(blocks[0].ticks >= ticks);
 	CHECK(is_user(blocks[0].pc));
@@ -189,7 +189,7 @@ GORT_TEST(contention, wait_groups_report_waiters_only)
 	gort_go(user_wait);
 	int64_t ticks = nap();
 	gort_waitgroup_done(&wg);
-	gort_gosched();
+	yield_to_others();
 	CHECK_EQ(nblocks, 1);
 	CHECK(blocks[0].ticks >= ticks);
 	CHECK(is_user(blocks[0].pc));

@@ -27,7 +27,7 @@ GORT_TEST(errgroup, waits_for_all_and_returns_the_first_error)
 	CHECK_EQ(runs, 10);
 	gort_maxprocs(1);
 	gort_errgroup_go(&g, result, (void *)-EIO);
-	gort_gosched();
+	yield_to_others();
 	gort_errgroup_go(&g, result, (void *)-EPIPE);
 	CHECK_EQ(gort_errgroup_wait(&g), -EIO);
 }

@@ -1,19 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// gort_set_finalizer. A stale word on the stack may keep an object now and then, so tests use many.
-#include "on_gort.h"
+// gort_set_finalizer.
+#include "collecting.h"
 
-#include <stdatomic.h>
-
-#include <gort/mem.h>
-#include <gort/time.h>
-
-#include "gc/gc.h"
 #include "sched/proc.h"
-#include "sched/tls.h"
 
 TestSuite(finalizer, .timeout = 60);
-
-enum { MANY = 200, MOST = MANY - 10 };
 
 struct thing {
 	struct thing *other;
@@ -43,33 +34,6 @@ count(void *obj, void *arg)
 	if (rt_tls.depth & INT32_MAX)
 		atomic_fetch_add(&wrong, 1);
 	atomic_fetch_add(&ran, 1);
-}
-
-// Fills the frames that calls have left with zeros.
-static __attribute__((noinline)) void
-scrub(void)
-{
-	volatile char bytes[8192];
-	for (size_t i = 0; i < sizeof bytes; i++)
-		bytes[i] = 0;
-}
-
-static bool
-idle(void)
-{
-	rt_enter();
-	bool yes = rt_fin_idle();
-	rt_leave();
-	return yes;
-}
-
-static void
-collect(void)
-{
-	scrub();
-	gort_gc();
-	for (int i = 0; i < 2000 && !idle(); i++)
-		gort_sleep(1000000);
 }
 
 static __attribute__((noinline)) void

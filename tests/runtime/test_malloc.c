@@ -266,10 +266,95 @@ GORT_TEST(malloc, libc_memory_holds_an_object_only_while_it_is_a_root)
 	free(cell);
 }
 
+GORT_TEST(malloc, a_root_that_is_added_again_is_replaced_and_an_unknown_one_is_not_missed)
+{
+	void **cell = calloc(2, sizeof *cell);
+	gort_remove_root(cell); // there is none
+	gort_add_root(cell, sizeof *cell);
+	gort_add_root(cell, 2 * sizeof *cell); // now both
+	fill_root(&cell[1]);
+	scrub_stack();
+	collect();
+	CHECK(alive(0));
+	gort_add_root(cell, sizeof *cell);
+	scrub_stack();
+	collect();
+	CHECK(!alive(0));
+	gort_add_root(cell, 0); // nothing of it
+	fill_root(cell);
+	scrub_stack();
+	collect();
+	CHECK(!alive(0));
+	gort_remove_root(cell);
+	free(cell);
+}
+
+// Each block is registered and taken away by itself, in another order.
+GORT_TEST(malloc, many_roots)
+{
+	enum { N = 50000 };
+	static void **cell[N];
+	for (int i = 0; i < N; i++) {
+		cell[i] = calloc(1, sizeof **cell);
+		gort_add_root(cell[i], sizeof **cell);
+	}
+	for (int i = 0; i < N; i++)
+		*cell[i] = gort_new_bytes(16);
+	fill_root(cell[N / 2]);
+	scrub_stack();
+	collect();
+	CHECK(alive(0));
+	for (int i = 0; i < N; i++) {
+		gort_remove_root(cell[i * 7919ll % N]);
+		free(cell[i * 7919ll % N]);
+	}
+	collect();
+	CHECK(!alive(0));
+}
+
 GORT_DEATH_TEST(malloc, a_negative_length_is_gos_panic, "panic: runtime error: makeslice: len out of range")
 {
 	volatile ptrdiff_t n = -1;
 	gort_new_array(int, n);
+}
+
+GORT_DEATH_TEST(malloc, more_bytes_than_there_are_addresses_is_gos_panic,
+		"panic: runtime error: makeslice: len out of range")
+{
+	volatile size_t n = SIZE_MAX;
+	gort_new_bytes(n);
+}
+
+GORT_DEATH_TEST(malloc, a_length_whose_bytes_overflow_is_gos_panic,
+		"panic: runtime error: makeslice: len out of range")
+{
+	volatile ptrdiff_t n = PTRDIFF_MAX / 2;
+	gort_new_array(uint64_t, n);
+}
+
+GORT_DEATH_TEST(malloc, the_smallest_negative_length_is_gos_panic,
+		"panic: runtime error: makeslice: len out of range")
+{
+	volatile ptrdiff_t n = PTRDIFF_MIN;
+	gort_new_array(char, n);
+}
+
+GORT_TEST(malloc, a_negative_number_of_objects_is_copied_and_cleared_as_none)
+{
+	char a[2] = "a", b[2] = "b";
+	gort_copy_objects(char, a, b, -1);
+	gort_clear_objects(char, a, -1);
+	gort_clear_objects(char, a, PTRDIFF_MIN);
+	CHECK(a[0] == 'a');
+}
+
+GORT_TEST(malloc, negative_settings)
+{
+	int64_t limit = gort_set_memory_limit(-1);
+	CHECK_EQ(limit, INT64_MAX);
+	CHECK_EQ(gort_set_memory_limit(INT64_MIN), INT64_MAX); // nothing was changed
+	CHECK_EQ(gort_set_gc_percent(INT_MIN), 100);
+	CHECK_EQ(gort_set_gc_percent(100), -1);
 }
 
 GORT_TEST(malloc, mem_stats_add_up)

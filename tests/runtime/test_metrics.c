@@ -148,6 +148,89 @@ GORT_TEST(metrics, cycles_and_heap_agree_with_mem_stats)
 	CHECK(keep != NULL);
 }
 
+static _Atomic int blocked, let_go;
+
+static void
+use_stack(void *arg)
+{
+	volatile char frame[200000]; // on the thread's own stack
+	(void)arg;
+	for (size_t i = 0; i < sizeof frame; i += 4096)
+		frame[i] = 1;
+	atomic_fetch_add(&blocked, 1);
+	while (!let_go)
+		usleep(1000);
+}
+
+static void
+blocks(void)
+{
+	gort_blocking(use_stack, NULL);
+}
+
+static void
+late(void *arg)
+{
+	(void)arg;
+}
+
+static uint64_t
+resident(const char *field)
+{
+	char line[256];
+	unsigned long kb = 0;
+	FILE *f = fopen("/proc/self/status", "r");
+	size_t n = strlen(field);
+	while (f && fgets(line, sizeof line, f))
+		if (strncmp(line, field, n) == 0)
+			kb = strtoul(line + n, NULL, 10);
+	if (f)
+		fclose(f);
+	return (uint64_t)kb << 10;
+}
+
+GORT_TEST(metrics, threads_stacks_are_counted_by_what_they_use)
+{
+	enum { N = 10 };
+	static gort_mem_stats s0, s1, s2;
+	gort_read_mem_stats(&s0);
+	CHECK(s0.stack_sys > s0.stack_inuse); // one thread has a stack at least
+	for (int i = 0; i < N; i++)
+		gort_go(blocks);
+	while (blocked < N)
+		gort_sleep(1000000);
+	gort_read_mem_stats(&s1);
+	uint64_t os0 = s0.stack_sys - s0.stack_inuse, os1 = s1.stack_sys - s1.stack_inuse;
+	CHECK(os1 >= os0 + N * 190000ull && os1 < os0 + N * 400000ull + (1 << 20));
+	uint64_t again = u64("/memory/classes/os-stacks:bytes"); // reading it uses a page or two
+	CHECK(again >= os1 && again < os1 + (64 << 10));
+	let_go = 1;
+	// Timers are in other_sys: 16 bytes each.
+	for (int i = 0; i < 100000; i++)
+		gort_after_func(3600ll * 1000000000, late, NULL);
+	gort_read_mem_stats(&s2);
+	CHECK(s2.other_sys >= s1.other_sys + 100000 * 16 && s2.other_sys < s1.other_sys + (16 << 20));
+	CHECK_EQ(u64("/memory/classes/other:bytes"), s2.other_sys);
+}
+
+// What the runtime says that it holds is no less than what the system says that the process has, but for
+// what libc and the program itself took.
+GORT_TEST(metrics, the_sums_cover_what_the_process_has)
+{
+	static gort_mem_stats s;
+	static void *volatile keep[64];
+	uint64_t before = resident("RssAnon:");
+	for (int i = 0; i < 64; i++) {
+		keep[i] = gort_new_bytes(1 << 20);
+		memset(keep[i], 1, 1 << 20);
+	}
+	gort_gc();
+	gort_read_mem_stats(&s);
+	uint64_t grown = resident("RssAnon:") - before, told = s.sys - s.heap_released;
+	CHECK(grown >= 64 << 20);
+	CHECK(told + (4 << 20) >= grown && told < grown + (32 << 20));
+}
+
 GORT_TEST(metrics, settings)
 {
 	gort_set_gc_percent(150);

@@ -150,7 +150,7 @@ GORT_TEST(mutex, starving_waiters_go_in_order_of_arrival)
 	// The first waiter is woken, but the lock is taken again before it runs: it starts starving.
 	gort_mutex_unlock(&mu);
 	gort_mutex_lock(&mu);
-	gort_gosched();
+	yield_to_others();
 	CHECK(mu.state & 4);
 	CHECK(!gort_mutex_try_lock(&mu));
 	gort_mutex_unlock(&mu); // hands it over, and runs the waiter at once
@@ -192,7 +192,7 @@ GORT_TEST(mutex, contention_is_reported_with_the_time_waited)
 	gort_mutex_lock(&mu);
 	for (int i = 0; i < 3; i++)
 		gort_go(lock_and_count);
-	gort_gosched();
+	yield_to_others();
 	int64_t start = (int64_t)rt_cputicks();
 	gort_sleep(5 * GORT_MILLISECOND);
 	int64_t slept = (int64_t)rt_cputicks() - start;

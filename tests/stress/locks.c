@@ -74,7 +74,7 @@ rwmutex_round(struct rng *rng)
 		gort_go(client, &b, (int)rng_below(rng, 1u << 30), 500);
 	gort_waitgroup_wait(&b.wg);
 	count_money(&b, rng);
-	STRESS_CHECK(b.rw.reader_count == 0 && b.rw.reader_wait == 0, "%d readers, wait for %d",
+	STRESS_CHECK((b.rw.reader_count & ~(3 << 28)) == 0 && b.rw.reader_wait == 0, "%d readers, wait for %d",
 		     b.rw.reader_count, b.rw.reader_wait);
 }
 

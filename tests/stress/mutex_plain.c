@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The plain-store unlock against the first waiter's arrival: many short lives of mutexes, in each of which
-// four goroutines meet just when the lock is let go. A registration that an unlock overwrites leaves its
+// The plain-store unlock against the first one to arrive beside it: many short lives of mutexes and
+// RWMutexes, in each of which four goroutines meet just when the lock is let go. A registration that an unlock overwrites leaves its
 // goroutine asleep for ever: the program ends in a deadlock report. (With rt_os_rseq_fence made a no-op,
-// runs of three seconds do.) The memory of a mutex is overwritten as soon as the last one
+// runs of three seconds do.) The memory of a lock is overwritten as soon as the last one
 // has unlocked it: an unlock that writes to it later is seen.
 #include "stress.h"
 
@@ -11,9 +11,12 @@
 enum { PLAYERS = 4, TURNS = 8, LIVES = 20 };
 
 struct life {
-	gort_mutex mu;
+	union {
+		gort_mutex mu;
+		gort_rwmutex rw;
+	};
 	int32_t value; // plain
-	int32_t left;  // players that still use the memory; under mu
+	int32_t left;  // players that still use the memory
 };
 
 static void
@@ -44,11 +47,40 @@ play(struct life *l, int64_t id, uint32_t hold, gort_waitgroup *wg)
 	gort_waitgroup_done(wg);
 }
 
+// Every other turn writes, the rest read. The last turn is a read: several may end at once.
+static void
+play_rw(struct life *l, int64_t id, uint32_t hold, gort_waitgroup *wg)
+{
+	struct rng rng = rng_for((uint64_t)id);
+	bool last = false;
+	for (int i = 0; i < TURNS; i++) {
+		if (i % 2 == 0) {
+			gort_rwmutex_lock(&l->rw);
+			l->value++;
+			busy(rng_below(&rng, hold));
+			gort_rwmutex_unlock(&l->rw);
+			continue;
+		}
+		gort_rwmutex_rlock(&l->rw);
+		int32_t before = l->value;
+		busy(rng_below(&rng, hold));
+		STRESS_CHECK(l->value == before, "a writer beside a reader");
+		gort_rwmutex_runlock(&l->rw);
+		busy(rng_below(&rng, 50));
+	}
+	last = __atomic_sub_fetch(&l->left, 1, __ATOMIC_ACQ_REL) == 0;
+	STRESS_CHECK(!last || l->value == PLAYERS * TURNS / 2, "%d", l->value);
+	if (last)
+		memset(l, 0x11, sizeof(*l));
+	gort_waitgroup_done(wg);
+}
+
 static int
 app(int argc, char **argv)
 {
 	static struct life life[LIVES];
-	static const struct life gone = {{0x11111111, 0x11111111}, 0x11111111, 0x11111111};
+	struct life gone;
+	memset(&gone, 0x11, sizeof(gone));
 	stress_begin(argc, argv);
 	struct rng rng = rng_for(0);
 	gort_waitgroup wg = {0};
@@ -61,12 +93,13 @@ app(int argc, char **argv)
 			life[i] = (struct life){.left = PLAYERS};
 			gort_waitgroup_add(&wg, PLAYERS);
 			for (int k = 0; k < PLAYERS; k++)
-				gort_go(play, &life[i], rounds * PLAYERS + k, hold, &wg);
+				gort_go(i % 2 ? play : play_rw, &life[i], rounds * PLAYERS + k,
+					hold, &wg);
 			gort_waitgroup_wait(&wg);
 		}
 		for (int i = 0; i < LIVES; i++)
 			STRESS_CHECK(memcmp(&life[i], &gone, sizeof(gone)) == 0,
-				     "memory of a mutex written after its end");
+				     "memory of a lock written after its end");
 	} while (++rounds, stress_time_left());
 	printf("%lld lives\n", (long long)rounds * LIVES);
 	return 0;

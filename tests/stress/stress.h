@@ -25,8 +25,9 @@ stress_begin(int argc, char **argv)
 	stress_seed = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t)time(NULL) * 2654435761u;
 	printf("seed %llu, %d processors\n", (unsigned long long)stress_seed, gort_maxprocs(0));
 	fflush(stdout);
-	alarm(100); // a hang is a failure
-	stress_end = gort_nanotime() + (ms ? atoll(ms) : 1000) * GORT_MILLISECOND;
+	int64_t lasts = (ms ? atoll(ms) : 1000) * GORT_MILLISECOND;
+	alarm(100 + (unsigned)(lasts / GORT_SECOND)); // a hang is a failure
+	stress_end = gort_nanotime() + lasts;
 }
 
 static inline bool

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A process announces itself by sending the descriptor of its tables over a socket, before its main
-// function runs. From then on they are mapped here: they outlive it, however it ends.
+// function runs. From then on they are mapped here: they outlive it, however it ends. A thread answers
+// it at once, whatever files are being written meanwhile; everything else is the main thread's.
 #include "gort/collect.h"
 
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,7 +26,7 @@
 
 static const char *const kind_names[RTP_KINDS] = {
 	[RTP_CPU] = "cpu",     [RTP_HEAP] = "heap",	  [RTP_BLOCK] = "block",
-	[RTP_MUTEX] = "mutex", [RTP_THREADCREATE] = "threadcreate",
+	[RTP_MUTEX] = "mutex", [RTP_THREADCREATE] = "threadcreate", [RTP_WALL] = "wall",
 };
 
 int64_t
@@ -35,11 +37,40 @@ collect_now(void)
 
 // ---- taking processes in ----
 
+struct arrival {
+	struct arrival *next;
+	struct rtp_region *r;
+	int pid, pidfd;
+};
+
+static pthread_mutex_t arrivals = PTHREAD_MUTEX_INITIALIZER; // every pending list
+
+static void *listen_on(void *arg);
+
+bool
+collect_resume(struct collection *c)
+{
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	errno = pthread_create(&c->listening, NULL, listen_on, c);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return errno == 0;
+}
+
+// Cancelled where it waits, never while it answers.
+void
+collect_pause(struct collection *c)
+{
+	pthread_cancel(c->listening);
+	pthread_join(c->listening, NULL);
+}
+
 bool
 collect_start(struct collection *c, const char *out)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	*c = (struct collection){ .listener = -1, .out = out };
+	*c = (struct collection){ .listener = -1, .out = out, .arrived = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
 	snprintf(c->dir, sizeof(c->dir), "/tmp/gort-XXXXXX");
 	if (!mkdtemp(c->dir))
 		return false;
@@ -47,11 +78,11 @@ collect_start(struct collection *c, const char *out)
 	chmod(c->dir, 0711);
 	snprintf(c->socket, sizeof(c->socket), "%s/s", c->dir);
 	memcpy(at.sun_path, c->socket, strlen(c->socket) + 1);
-	c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (c->listener < 0 || bind(c->listener, (struct sockaddr *)&at, sizeof(at)) != 0)
+	c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (c->arrived < 0 || c->listener < 0 || bind(c->listener, (struct sockaddr *)&at, sizeof(at)) != 0)
 		return false;
 	chmod(c->socket, 0666);
-	return listen(c->listener, 1024) == 0;
+	return listen(c->listener, 1024) == 0 && collect_resume(c);
 }
 
 // The descriptor that came with one byte; -1.
@@ -97,7 +128,7 @@ end_former(struct collection *c, int pid)
 }
 
 static void
-add(struct collection *c, struct rtp_region *r, int pid)
+add(struct collection *c, const struct arrival *a)
 {
 	if (c->n == c->cap) {
 		int cap = c->cap ? 2 * c->cap : 16;
@@ -107,25 +138,70 @@ add(struct collection *c, struct rtp_region *r, int pid)
 		c->proc = p;
 		c->cap = cap;
 	}
-	end_former(c, pid);
-	c->proc[c->n++] = (struct proc){ .r = r, .pid = pid, .pidfd = (int)syscall(SYS_pidfd_open, pid, 0) };
+	end_former(c, a->pid);
+	c->proc[c->n++] = (struct proc){ .r = a->r, .pid = a->pid, .pidfd = a->pidfd };
+}
+
+// Answers one process. It is in the list before it goes on.
+static void
+answer(struct collection *c, int s)
+{
+	int fd = receive(s);
+	struct rtp_region *r = fd >= 0 ? rtp_region_attach(fd) : NULL;
+	struct arrival *a = r ? malloc(sizeof(*a)) : NULL;
+	uint64_t one = 1;
+	if (fd >= 0)
+		close(fd);
+	if (!a) {
+		rtp_region_free(r);
+		return;
+	}
+	pthread_mutex_lock(&arrivals);
+	int pid = peer_pid(s, r);
+	*a = (struct arrival){ c->pending, r, pid, (int)syscall(SYS_pidfd_open, pid, 0) };
+	c->pending = a;
+	pthread_mutex_unlock(&arrivals);
+	if (write(c->arrived, &one, sizeof(one)) < 0 || send(s, "R", 1, MSG_NOSIGNAL) < 0)
+		return; // it went away meanwhile, which will be seen
+}
+
+static void *
+listen_on(void *arg)
+{
+	struct collection *c = arg;
+	for (;;) {
+		int s = accept4(c->listener, NULL, NULL, SOCK_CLOEXEC);
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+		if (s >= 0) {
+			answer(c, s);
+			close(s);
+		} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
+			nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+		}
+		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+	}
+	return NULL;
 }
 
 void
 collect_accept(struct collection *c)
 {
-	int s = accept4(c->listener, NULL, NULL, SOCK_CLOEXEC);
-	if (s < 0)
+	uint64_t n;
+	struct arrival *first = NULL;
+	if (read(c->arrived, &n, sizeof(n)) < 0 && errno != EAGAIN)
 		return;
-	int fd = receive(s);
-	struct rtp_region *r = fd >= 0 ? rtp_region_attach(fd) : NULL;
-	if (r)
-		add(c, r, peer_pid(s, r));
-	if (fd >= 0)
-		close(fd);
-	if (r && send(s, "R", 1, MSG_NOSIGNAL) < 0)
-		say("a process went away while it announced itself");
-	close(s);
+	pthread_mutex_lock(&arrivals);
+	for (struct arrival *a; (a = c->pending);) { // latest first
+		c->pending = a->next;
+		a->next = first;
+		first = a;
+	}
+	pthread_mutex_unlock(&arrivals);
+	for (struct arrival *a; (a = first);) {
+		first = a->next;
+		add(c, a);
+		free(a);
+	}
 }
 
 // ---- writing ----
@@ -184,6 +260,9 @@ report(const struct proc *p, enum rtp_kind kind, const char *path)
 	case RTP_HEAP:
 		snprintf(what, sizeof(what), "%.1f MB in use", total(r, kind, 0) / 1048576);
 		break;
+	case RTP_WALL:
+		snprintf(what, sizeof(what), "%.2f s of all threads", total(r, kind, RTP_CPU_NS) / 1e9);
+		break;
 	case RTP_BLOCK:
 	case RTP_MUTEX:
 		snprintf(what, sizeof(what), "%.2f s waited", total(r, kind, RTP_LOCK_TICKS) / 1e9);
@@ -203,7 +282,7 @@ write_kind(struct collection *c, struct proc *p, enum rtp_kind kind)
 	if (!end)
 		end = p->seen_end ? p->seen_end : rtp_monotime();
 	struct rtp_profile_args a = { .kind = kind, .name = kind_names[kind], .time_ns = rtp_walltime() };
-	if (kind == RTP_CPU) {
+	if (kind == RTP_CPU || kind == RTP_WALL) {
 		a.time_ns = r->start_wall;
 		a.duration_ns = end > r->start_mono ? end - r->start_mono : 0;
 		a.hz = r->hz;
@@ -222,8 +301,9 @@ write_kind(struct collection *c, struct proc *p, enum rtp_kind kind)
 		report(p, kind, path);
 }
 
-bool
-collect_empty(const struct rtp_region *r)
+// Nothing was recorded.
+static bool
+is_empty(const struct rtp_region *r)
 {
 	for (int k = 0; k < RTP_KINDS; k++)
 		if (rt_load(&r->nbuckets[k]))
@@ -251,7 +331,7 @@ write_files(struct collection *c, struct proc *p)
 	if (p->seen_end && !rt_load_acquire(&r->end_mono))
 		fold_rings(r);
 	p->cpu_ns = (int64_t)total(r, RTP_CPU, RTP_CPU_NS);
-	if (collect_empty(r))
+	if (is_empty(r))
 		return;
 	for (int k = 0; k < RTP_KINDS; k++)
 		if (kind_names[k] && (r->kinds >> k & 1))
@@ -287,6 +367,7 @@ is_over(const struct proc *p)
 void
 collect_ended(struct collection *c)
 {
+	collect_accept(c);
 	for (int i = 0; i < c->n; i++) {
 		struct proc *p = &c->proc[i];
 		if (!p->r || !is_over(p))
@@ -317,11 +398,14 @@ collect_write_all(struct collection *c)
 void
 collect_free(struct collection *c)
 {
+	if (c->listener >= 0)
+		collect_pause(c);
+	collect_accept(c);
 	for (int i = 0; i < c->n; i++)
 		if (c->proc[i].r)
 			finish(c, &c->proc[i]);
-	if (c->listener >= 0)
-		close(c->listener);
+	close(c->listener);
+	close(c->arrived);
 	unlink(c->socket);
 	rmdir(c->dir);
 	free(c->proc);

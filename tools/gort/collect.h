@@ -2,6 +2,8 @@
 // The tables of the processes that run under gort run, and the files written from them.
 #pragma once
 
+#include <pthread.h>
+
 #include "core/region.h"
 
 struct proc {
@@ -16,25 +18,28 @@ struct collection {
 	struct proc *proc;
 	int n, cap;
 	char dir[64], socket[100]; // where processes announce themselves
-	int listener;
+	int listener;   // read by a thread of its own: a process that starts waits for the answer
+	int arrived;    // readable when the thread has taken one in
+	struct arrival *pending; // by that thread; under its lock
 	const char *out; // folder of the files
 	int files;
 	bool quiet;
+	pthread_t listening;
 	bool keep; // tables stay mapped: somebody else reads them, too
 };
 
-// Makes the socket. False: errno says why.
+// Makes the socket and begins to listen. False: errno says why.
 bool collect_start(struct collection *c, const char *out);
-// Takes in one process; when the listener is readable.
+// Takes in those that announced themselves; when `arrived` is readable.
 void collect_accept(struct collection *c);
+// Around a fork whose child goes on collecting: the thread does not come with it.
+void collect_pause(struct collection *c);
+bool collect_resume(struct collection *c);
 // Notes which processes are over, and writes their files.
 void collect_ended(struct collection *c);
 int collect_running(const struct collection *c);
 // Writes files of every process that has not got any, running or not.
 void collect_write_all(struct collection *c);
 void collect_free(struct collection *c);
-
-// Nothing was recorded.
-bool collect_empty(const struct rtp_region *r);
 
 int64_t collect_now(void);

@@ -30,6 +30,7 @@ struct exe {
 	bool build_id;
 	bool own_malloc, own_sigprof; // defines malloc; refers to setitimer or timer_create
 	bool runtime;        // linked with libgort
+	bool asan;           // needs AddressSanitizer's library
 	char libc[64];       // its interpreter's file name
 };
 

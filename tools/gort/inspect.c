@@ -77,6 +77,7 @@ symbol(struct exe *e, const char *name, bool defined)
 		e->own_malloc = true;
 	if (!defined && (strcmp(name, "setitimer") == 0 || strcmp(name, "timer_create") == 0))
 		e->own_sigprof = true;
+	e->asan |= !defined && strcmp(name, "__asan_init") == 0;
 	if (strcmp(name, "gort_run") == 0 || strcmp(name, "gort_introspect") == 0)
 		e->runtime = true;
 }

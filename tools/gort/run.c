@@ -27,7 +27,7 @@
 #include "sources/sources.h"
 
 struct run {
-	bool cpu, heap, block, mutex, threadcreate, quiet;
+	bool cpu, heap, block, mutex, threadcreate, wall, quiet;
 	int hz;
 	long long mem_rate;
 	double duration; // seconds; 0: until it ends
@@ -54,6 +54,7 @@ static const char help[] =
 	"  -block            where threads wait: locks, conditions, semaphores, joins\n"
 	"  -mutex            which unlocks others had waited for\n"
 	"  -threadcreate     where threads are created\n"
+	"  -wall             where threads spend time, running or waiting\n"
 	"  -rate HZ          CPU samples a second of CPU time; 100\n"
 	"  -memrate BYTES    mean number of bytes allocated between two heap samples; 524288\n"
 	"  -duration D       write after D (30s, 5m, 1h) and profile no longer; the program goes on\n"
@@ -93,7 +94,7 @@ parse_rate(const char *s, int *hz)
 	return end != s && !*end && v >= 1 && v <= 10000;
 }
 
-enum { OPT_CPU = 256, OPT_HEAP, OPT_BLOCK, OPT_MUTEX, OPT_THREADCREATE, OPT_RATE, OPT_DURATION, OPT_HTTP, OPT_MEMRATE, OPT_HELP };
+enum { OPT_CPU = 256, OPT_HEAP, OPT_BLOCK, OPT_MUTEX, OPT_THREADCREATE, OPT_WALL, OPT_RATE, OPT_DURATION, OPT_HTTP, OPT_MEMRATE, OPT_HELP };
 
 static bool
 option(struct run *r, int opt)
@@ -110,6 +111,8 @@ option(struct run *r, int opt)
 		return r->mutex = true;
 	case OPT_THREADCREATE:
 		return r->threadcreate = true;
+	case OPT_WALL:
+		return r->wall = true;
 	case OPT_RATE:
 		if (parse_rate(optarg, &r->hz))
 			return true;
@@ -150,6 +153,7 @@ options(struct run *r, int argc, char **argv)
 		{ "block", no_argument, NULL, OPT_BLOCK },
 		{ "mutex", no_argument, NULL, OPT_MUTEX },
 		{ "threadcreate", no_argument, NULL, OPT_THREADCREATE },
+		{ "wall", no_argument, NULL, OPT_WALL },
 		{ "rate", required_argument, NULL, OPT_RATE },
 		{ "duration", required_argument, NULL, OPT_DURATION },
 		{ "memrate", required_argument, NULL, OPT_MEMRATE },
@@ -175,7 +179,7 @@ options(struct run *r, int argc, char **argv)
 		return 3;
 	}
 	r->argv = argv + optind;
-	if (!r->cpu && !r->heap && !r->block && !r->mutex && !r->threadcreate)
+	if (!r->cpu && !r->heap && !r->block && !r->mutex && !r->threadcreate && !r->wall)
 		r->cpu = r->heap = true;
 	return 0;
 }
@@ -209,6 +213,8 @@ find_and_judge(struct run *r)
 	}
 	if (r->exe.own_malloc && r->heap)
 		say("%s defines its own malloc: its heap profile will be empty", path);
+	if (r->exe.runtime && r->wall)
+		say("%s is a gort program: its wall profile is /debug/pprof/wall", path);
 	return 0;
 }
 
@@ -238,9 +244,13 @@ set_preload(const struct run *r)
 	const char *old = getenv("LD_PRELOAD");
 	snprintf(value, sizeof(value), "%s%s%s", r->preload, old && *old ? ":" : "", old ? old : "");
 	setenv("LD_PRELOAD", value, 1);
-	snprintf(value, sizeof(value), "rate=%d,memrate=%lld,parent=%s%s%s%s%s%s", r->hz, r->mem_rate, r->c.socket,
+	old = getenv("ASAN_OPTIONS");
+	snprintf(value, sizeof(value), "%s%sverify_asan_link_order=0", old ? old : "", old && *old ? ":" : "");
+	if (r->exe.asan) // its library wants to come first; second is early enough
+		setenv("ASAN_OPTIONS", value, 1);
+	snprintf(value, sizeof(value), "rate=%d,memrate=%lld,parent=%s%s%s%s%s%s%s%s", r->hz, r->mem_rate, r->c.socket,
 		 r->cpu ? ",cpu" : "", r->heap ? ",heap" : "", r->block ? ",block" : "",
-		 r->mutex ? ",mutex" : "", r->threadcreate ? ",threadcreate" : "");
+		 r->mutex ? ",mutex" : "", r->threadcreate ? ",threadcreate" : "", r->wall ? ",wall" : "", r->http ? ",wishes" : "");
 	setenv("GORT_PROFILE", value, 1);
 }
 
@@ -334,12 +344,19 @@ take_signal(struct run *r)
 }
 
 static void
+wish_no_more(struct rtp_region *r)
+{
+	rt_store(&r->want_hz, -1);
+	rt_store(&r->want_wall, -1);
+}
+
+static void
 stop_profiling(struct run *r)
 {
 	r->duration_over = true;
 	for (int i = 0; i < r->c.n; i++)
 		if (r->c.proc[i].r)
-			rt_store(&r->c.proc[i].r->want_hz, -1);
+			wish_no_more(r->c.proc[i].r);
 	// Their background threads stop the timers and fold the last samples within two ticks.
 	nanosleep(&(struct timespec){ .tv_nsec = 250000000 }, NULL);
 	collect_write_all(&r->c);
@@ -354,30 +371,43 @@ poll_timeout(const struct run *r)
 	return left <= 0 ? 0 : left > 1 ? 1000 : (int)(left * 1000) + 1;
 }
 
-// The pages are about the program itself, as what it is since it last called exec; as long as that has
-// nothing to show (a shell), about the first other process, rather one that has.
+static int64_t
+cpu_of(int pid)
+{
+	struct timespec ts;
+	clockid_t id;
+	if (clock_getcpuclockid(pid, &id) != 0 || clock_gettime(id, &ts) != 0)
+		return 0;
+	return ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+// The pages are about the program itself, as what it is since it last called exec; where another process does ten
+// times its work (it is a shell, or the master of workers), about the first such one till it ends.
 static void
 show_main_process(struct run *r)
 {
-	struct rtp_region *own = NULL, *other = NULL;
+	struct rtp_region *own = NULL, *other = NULL, *busy = NULL, *now = rtp_main_peek();
+	int64_t least = 10 * (cpu_of(r->child) + 1000000);
 	for (int i = 0; i < r->c.n; i++) {
 		const struct proc *p = &r->c.proc[i];
 		if (!p->r || p->seen_end)
 			continue;
 		if (p->pid == r->child)
 			own = p->r;
-		else if (!other || (collect_empty(other) && !collect_empty(p->r)))
+		else if (p->r == now || (!busy && cpu_of(p->pid) >= least))
+			busy = p->r;
+		else if (!other)
 			other = p->r;
 	}
-	struct rtp_region *best = own && (!other || !collect_empty(own)) ? own : other;
-	if (best && best != rtp_main_peek())
+	struct rtp_region *best = busy ? busy : own ? own : other;
+	if (best && best != now)
 		rtp_main_use(best);
 }
 
 static void
 wait_once(struct run *r)
 {
-	struct pollfd p[2] = { { r->signals, POLLIN, 0 }, { r->c.listener, POLLIN, 0 } };
+	struct pollfd p[2] = { { r->signals, POLLIN, 0 }, { r->c.arrived, POLLIN, 0 } };
 	poll(p, 2, poll_timeout(r));
 	if (p[1].revents)
 		collect_accept(&r->c);
@@ -410,7 +440,7 @@ await_daemons(struct run *r)
 		reap(r);
 		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) != 0)
 			return;
-		struct pollfd p = { r->c.listener, POLLIN, 0 };
+		struct pollfd p = { r->c.arrived, POLLIN, 0 };
 		if (poll(&p, 1, 20) == 1)
 			collect_accept(&r->c);
 	}
@@ -449,12 +479,15 @@ summarize(const struct run *r, int running)
 static void
 follow_daemons(struct run *r)
 {
+	collect_pause(&r->c);
 	if (fork() != 0)
 		return;
 	setsid();
+	if (!collect_resume(&r->c))
+		_exit(1);
 	r->c.quiet = true;
 	while (collect_running(&r->c) > 0) {
-		struct pollfd p = { r->c.listener, POLLIN, 0 };
+		struct pollfd p = { r->c.arrived, POLLIN, 0 };
 		poll(&p, 1, 500);
 		if (p.revents)
 			collect_accept(&r->c);
@@ -502,6 +535,7 @@ run_program(struct run *r)
 	}
 	while (!r->over)
 		wait_once(r);
+	collect_accept(&r->c);
 	await_daemons(r);
 	collect_ended(&r->c);
 	int running = r->duration_over ? 0 : collect_running(&r->c);
@@ -520,7 +554,7 @@ serve(struct run *r)
 {
 	static struct rtp_native native; // what the process records, in the eyes of the pages
 	struct rtp_address got;
-	native = (struct rtp_native){ 1, r->block || r->mutex, NULL };
+	native = (struct rtp_native){ .mem_rate = 1, .locks = r->block || r->mutex };
 	rtp_native = &native;
 	r->c.keep = true;
 	rtp_main_use(rtp_region_new((size_t)64 << 20)); // until there is a process

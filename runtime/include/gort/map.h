@@ -75,16 +75,16 @@ typedef struct gort_map_iter {
 		struct { // groups
 			const unsigned char *ctrl; // of the table
 			char *slots;
-			const unsigned char *groupctrl; // of the group
-			char *groupslots;
+			const unsigned char *spanctrl; // of the slots in mask_
+			char *spanslots;
 			uint64_t start, pos; // prefixes of hashes: of the first table, of this one
-			uint32_t group, ngroups, startgroup;
+			uint32_t span, nspans, startspan;
 			uint32_t unitsize, elemoff;
 			uint32_t clearseq;
 		};
 	};
+	uint64_t mask_;    // slots of the span not yet visited, rotated by rotate_
 	uint32_t version_; // of the map for which what is in mask_ holds
-	uint16_t mask_;    // slots of the group not yet visited, rotated by rotate_
 	uint8_t rotate_;
 } gort_map_iter;
 
@@ -396,12 +396,12 @@ gort_map_next(gort_map_iter *it)
 {
 	if (it->mask_) {
 		const struct gort_map_ *m = (const struct gort_map_ *)it->h;
-		unsigned i = ((unsigned)__builtin_ctz(it->mask_) + it->rotate_) & 15;
+		unsigned i = ((unsigned)__builtin_ctzll(it->mask_) + it->rotate_) & 63;
 		if (__builtin_expect(m->version == it->version_ && !m->writing &&
-					     it->groupctrl[i] & 0x80,
+					     it->spanctrl[i] & 0x80,
 				     1)) {
-			it->mask_ &= (uint16_t)(it->mask_ - 1);
-			it->key = it->groupslots + i * it->unitsize;
+			it->mask_ &= it->mask_ - 1;
+			it->key = it->spanslots + (size_t)i * it->unitsize;
 			it->value = (char *)it->key + it->elemoff;
 			return true;
 		}

@@ -270,6 +270,58 @@ GORT_API void gort_keep_alive(const void *p);
 // Go: runtime.SetFinalizer.
 GORT_API void gort_set_finalizer(void *obj, void (*fn)(void *obj, void *arg), void *arg);
 
+// A cleanup that was added; zero for none.
+typedef struct gort_cleanup {
+	void *entry; // the runtime's
+	uint64_t id;
+} gort_cleanup;
+
+// Runs fn(arg) once the object that ptr points into is unreachable: some time after the collection that
+// finds it so, on the goroutine that runs finalizers (fn should be quick, or start a goroutine). Unlike a
+// finalizer it does not see the object, whose memory is free by then: objects in a ring have their
+// cleanups run, and an object may have any number. ptr may point to any byte. arg lives until fn has
+// returned; where it leads to the object, the cleanup never runs. When the object has a finalizer, too,
+// its cleanups run after that, once it is unreachable again. Objects of gort_new_bytes(n < 16) share
+// blocks, and are cleaned up when the whole block is unreachable. Nothing runs when the process ends.
+// For a global variable it does nothing and returns a zero gort_cleanup.
+// Panics as Go does, "runtime.AddCleanup: ...": "ptr is nil", "ptr not in allocated block", "ptr is equal to
+// arg, cleanup will never run", "ptr is within arg, cleanup will never run" (both in one object).
+// Go: runtime.AddCleanup.
+GORT_API gort_cleanup gort_add_cleanup(const void *ptr, void (*fn)(void *arg), void *arg);
+
+// Takes a cleanup away. Without effect when it is queued to run, or has run; keep the object reachable up
+// to the call (gort_keep_alive) to be sure that it is not. Does nothing for a zero c. Any goroutine.
+// Go: Cleanup.Stop.
+GORT_API void gort_cleanup_stop(gort_cleanup c);
+
+// gort_weak_make(p): a pointer to p's object that does not keep it. gort_weak_value gives p back as long as
+// the object is reachable otherwise, and NULL from the moment it is found unreachable: then it never comes
+// back. Of an object with a finalizer that is before the finalizer is queued, even if that revives the
+// object. For a while after the last other pointer has gone the value may still be there; having it keeps
+// the object as any pointer does.
+//
+// p may point into the middle. Equal pointers give equal handles (compare them with ==), also after the
+// object is gone; different pointers, also into one object, different ones; to an object that a finalizer
+// has revived, new ones. A handle is a small collected object: keep it where the collector looks, store it
+// with gort_set. p may be NULL (the handle is NULL) or a global (its handle always has its value). Objects of
+// gort_new_bytes(n < 16) share blocks and are reachable as long as one of the block is.
+// Ends the process for other memory: "fatal error: getWeakHandle on invalid pointer".
+// gort_weak_value takes no lock except while spans are being swept after a collection.
+// Any goroutine. Go: weak.Make, weak.Pointer.Value.
+typedef struct gort_weak gort_weak;
+GORT_API gort_weak *gort_weak_make(const void *p);
+GORT_API void *gort_weak_value(const gort_weak *w);
+
+// Keeps the object that p points into until gort_unpin is called, with a pointer to any byte of it, as often
+// as gort_pin was: for foreign code that keeps the pointer where the collector does not look (in libc's
+// malloc, in another process's request, in a device's ring). Objects never move, so its address is good for
+// all that time; what the object points to is kept, too. Does nothing for memory outside of the heap, which
+// stays by itself. Panics for NULL, "runtime error: runtime.Pinner: argument is nil"; more gort_unpin than
+// gort_pin ends the process with "fatal error: runtime.Pinner: object already unpinned".
+// Go: runtime.Pinner, which remembers what it has pinned.
+GORT_API void gort_pin(const void *p);
+GORT_API void gort_unpin(const void *p);
+
 // From now on the collector scans the n bytes at p, memory outside of the heap (a malloc block, a
 // thread-local variable, a mapping). The range must stay readable until gort_remove_root(p). A second
 // call for the same p replaces n. Go: none; there, such memory may not hold Go pointers.
@@ -294,7 +346,7 @@ typedef struct gort_mem_stats {
 	uint64_t heap_released; // of heap_idle: pages that hold no memory
 	uint64_t heap_objects;  // = mallocs - frees
 
-	uint64_t stack_inuse, stack_sys; // goroutine stacks; plus the threads' own
+	uint64_t stack_inuse, stack_sys; // pages that goroutine stacks use; plus those of the threads' own
 	uint64_t mspan_inuse, mspan_sys;
 	uint64_t mcache_inuse, mcache_sys;
 	uint64_t buck_hash_sys; // profile tables

@@ -11,7 +11,7 @@
 // too. A name of Go's that has no measured source here is not there, and reads as bad:
 // /cpu/classes/{idle,user,scavenge/*}, /memory/classes/{heap/stacks,total} (the size of the stacks is
 // known with the world stopped only), /gc/scan/{heap,total}, /gc/stack/starting-size, /gc/limiter,
-// /gc/{cleanups,finalizers}, /cgo and /godebug.
+// /cgo and /godebug.
 //
 // All functions may be called from any thread at any time, also before gort_run, and from signal
 // handlers. None stops the world, allocates or takes a lock.

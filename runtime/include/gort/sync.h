@@ -36,13 +36,12 @@ typedef struct gort_mutex {
 } gort_mutex;
 
 GORT_API void gort_mutex_lock_slow_(gort_mutex *m);
-GORT_API bool gort_mutex_try_lock_slow_(gort_mutex *m);
 
-// Sets locked in a word that is free but for the two bits that stay after contention.
+// Sets locked in a word that is not, unless the lock is to be handed to a waiter (starving).
 static inline bool
 gort_mutex_try_(gort_mutex *m)
 {
-	int32_t free = __atomic_load_n(&m->state, __ATOMIC_RELAXED) & (8 | 16);
+	int32_t free = __atomic_load_n(&m->state, __ATOMIC_RELAXED) & ~(1 | 4);
 	// Acquire: pairs with the release of whoever unlocked.
 	return __atomic_compare_exchange_n(&m->state, &free, free | 1, false, __ATOMIC_ACQUIRE,
 					   __ATOMIC_RELAXED);
@@ -61,7 +60,7 @@ gort_mutex_lock(gort_mutex *m)
 static inline bool
 gort_mutex_try_lock(gort_mutex *m)
 {
-	return gort_mutex_try_(m) || gort_mutex_try_lock_slow_(m);
+	return gort_mutex_try_(m);
 }
 
 // gort_mutex_unlock unlocks m. Fatal with "sync: unlock of unlocked mutex". Does not touch m once it is
@@ -141,13 +140,12 @@ typedef struct gort_rwmutex {
 	gort_mutex w;	      // held by the writer, or wanted by those that come after it
 	uint32_t writer_sem;  // the writer waits here for readers to leave
 	uint32_t reader_sem;  // readers wait here for the writer to leave
-	int32_t reader_count; // readers; less GORT_RWMUTEX_MAX_READERS_ while there is a writer
+	int32_t reader_count; // readers; less 1 << 30 while there is a writer; bits 28 and 29: contended
 	int32_t reader_wait;  // readers that the writer waits for
 } gort_rwmutex;
-#define GORT_RWMUTEX_MAX_READERS_ (1 << 30)
 
 GORT_API void gort_rwmutex_rlock_slow_(gort_rwmutex *rw);
-GORT_API void gort_rwmutex_runlock_slow_(gort_rwmutex *rw, int32_t count);
+GORT_API void gort_rwmutex_rlock_wait_(gort_rwmutex *rw);
 
 // gort_rwmutex_rlock locks rw for reading, blocking while a writer has it or waits for it. Not to be
 // nested: a writer that comes between two read locks of one goroutine makes a deadlock.
@@ -155,33 +153,26 @@ GORT_API void gort_rwmutex_runlock_slow_(gort_rwmutex *rw, int32_t count);
 static inline void
 gort_rwmutex_rlock(gort_rwmutex *rw)
 {
-	// Acquire: pairs with the writer's release when it takes GORT_RWMUTEX_MAX_READERS_ back.
-	if (__builtin_expect(__atomic_add_fetch(&rw->reader_count, 1, __ATOMIC_ACQUIRE) < 0, 0))
+	int32_t count = __atomic_load_n(&rw->reader_count, __ATOMIC_RELAXED);
+	// Acquire: pairs with the writer's release when it leaves.
+	if (count & 1 << 29) {
+		if (__builtin_expect(__atomic_add_fetch(&rw->reader_count, 1, __ATOMIC_ACQUIRE) < 0, 0))
+			gort_rwmutex_rlock_wait_(rw);
+		return;
+	}
+	count = 0;
+	if (__builtin_expect(!__atomic_compare_exchange_n(&rw->reader_count, &count, 1, false,
+							  __ATOMIC_ACQUIRE, __ATOMIC_RELAXED), 0))
 		gort_rwmutex_rlock_slow_(rw);
 }
 
 // gort_rwmutex_runlock undoes one read lock. Fatal with "sync: RUnlock of unlocked RWMutex".
 // Go: (*RWMutex).RUnlock.
-static inline void
-gort_rwmutex_runlock(gort_rwmutex *rw)
-{
-	int32_t count = __atomic_sub_fetch(&rw->reader_count, 1, __ATOMIC_RELEASE);
-	if (__builtin_expect(count < 0, 0))
-		gort_rwmutex_runlock_slow_(rw, count);
-}
+GORT_API void gort_rwmutex_runlock(gort_rwmutex *rw);
 
 // gort_rwmutex_try_rlock locks rw for reading unless a writer has it or waits for it, and tells whether
 // it did. Go: (*RWMutex).TryRLock.
-static inline bool
-gort_rwmutex_try_rlock(gort_rwmutex *rw)
-{
-	int32_t count = __atomic_load_n(&rw->reader_count, __ATOMIC_RELAXED);
-	while (count >= 0)
-		if (__atomic_compare_exchange_n(&rw->reader_count, &count, count + 1, true,
-						__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-			return true;
-	return false;
-}
+GORT_API bool gort_rwmutex_try_rlock(gort_rwmutex *rw);
 
 // gort_rwmutex_lock locks rw for writing, blocking until readers and writers have left. Readers that
 // come meanwhile wait until after the unlock. Go: (*RWMutex).Lock.

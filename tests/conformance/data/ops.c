@@ -15,25 +15,9 @@
 #include "data/map.h"
 #include "data/slice.h"
 
+#include "../digest.h"
+
 // ---- what both sides share ----
-
-static uint64_t state, digest;
-
-static uint64_t
-rnd(uint64_t n)
-{
-	state ^= state >> 12;
-	state ^= state << 25;
-	state ^= state >> 27;
-	return (state * 0x2545f4914f6cdd1d >> 33) % n;
-}
-
-static void
-note(uint64_t x)
-{
-	digest = (digest ^ x) * 0x100000001b3;
-	digest ^= digest >> 29;
-}
 
 static uint64_t
 mix(uint64_t x)

@@ -10,24 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t state, digest;
+#include "../digest.h"
+
 static int64_t count;
-
-static uint64_t
-rnd(uint64_t n)
-{
-	state ^= state >> 12;
-	state ^= state << 25;
-	state ^= state >> 27;
-	return (state * 0x2545f4914f6cdd1d >> 33) % n;
-}
-
-static void
-note(uint64_t x)
-{
-	digest = (digest ^ x) * 0x100000001b3;
-	digest ^= digest >> 29;
-}
 
 static void
 progress(int64_t i)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
-// programs NAME: small programs about goroutines, one a name; programs.c has each of them in C, and
-// test_programs.py compares what the two print.
+// programs NAME: small programs about goroutines, one a name; the C files beside this one
+// have each of them too, and test_programs.py compares what the two print.
 package main
 
 import (

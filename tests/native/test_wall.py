@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Wall profiles of threads: known threads wait in known functions for as long as they say themselves, none
+# of them is woken or interrupted, and a thousand that sleep cost next to nothing.
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import common
+from common import UNITS, check, clean_env, files, pprof, run, share, total
+
+gort, preload = (os.path.realpath(p) for p in sys.argv[1:3])
+waits = [os.path.realpath(p) for p in sys.argv[3:6]]
+
+
+# ms by value of a label.
+def by_label(f, key):
+    text = pprof("-sample_index=wall", "-tags", f)
+    section = re.search(r" %s: Total .*?\n(.*?)(?:\n\n|\Z)" % key, text, re.S)
+    found = re.findall(r"([\d.]+)([a-z]+) \(.*?\): (.+)", section[1] if section else "")
+    return {name.strip(): float(v) * UNITS[unit] for v, unit, name in found}
+
+
+def near(a, b):
+    return abs(a - b) <= .1 * b + 60  # a look each 5 to 15 ms, each worth the time since the one before
+
+
+def check_kinds(f, output, what):
+    said = {m[0]: int(m[1]) for m in re.findall(r"(\w+) (\d+)", output)}
+    check(said.pop("woken", -1) == 0, what + "no wait is interrupted or ends early")
+    threads, states = by_label(f, "thread"), by_label(f, "state")
+    for name, ms in said.items():
+        check(near(threads.get(name, 0), ms), "%s%s: %d ms, profiled %d" % (what, name, ms, threads.get(name, 0)))
+    everything, asleep = total(f, "wall"), sum(said.values()) - said["in_cpu"]
+    check(near(states.get("running", 0), said["in_cpu"]), "%srunning: %d ms" % (what, states.get("running", 0)))
+    for name in said:
+        part = 100 * said[name] / everything
+        if name == "in_nanosleep":  # main and the deep one, too
+            part *= 3
+        if name != "in_cpu":
+            check(share(f, "^%s$" % name, "wall") > .85 * part, "%s%s is in the stacks" % (what, name))
+    check(share(f, r"^(clone3?|__clone)$", "wall") > 95 * asleep / everything and
+          share(f, "^_start$", "wall") > 90 * said["in_nanosleep"] / everything, what + "stacks reach their ends")
+    for state in ("nanosleep", "poll", "select", "epoll_wait", "futex", "read"):
+        check(states.get(state, 0) > .8 * said["in_poll"], "%sstate %s: %d ms" % (what, state, states.get(state, 0)))
+
+
+def test_kinds(d):
+    for w in waits:
+        what = os.path.basename(w)
+        out = os.path.join(d, what)
+        r = run([gort, "run", "-wall", "-o", out, "--", w, "kinds", "1200"])
+        if check(r.returncode == 0 and len(files(out, "wall")) == 1, what + ": one file"):
+            check_kinds(files(out, "wall")[0], r.stdout, what[13:] + ": ")
+    deep = pprof("-sample_index=wall", "-traces", "-focus=in_deep", files(out, "wall")[0])
+    check(len(re.findall(r"in_deep", deep)) == 30, "all thirty frames of variable size")
+
+
+def test_alone(d):
+    r = run([waits[0], "kinds", "600"], {"LD_PRELOAD": preload, "GORT_PROFILE": "wall,cpu,out=" + d})
+    check_kinds(files(d, "wall")[0], r.stdout, "without a parent: ")
+    check(len(files(d, "cpu")) == 1, "and a CPU profile beside it")
+
+
+def test_many(d):
+    r = run([gort, "run", "-wall", "-o", d, "--", waits[0], "many", "1000", "3000"])
+    f = files(d, "wall")[0]
+    check("woken 0\n" in r.stdout, "1000 threads sleep through: " + r.stdout.split("\n")[0])
+    slept = share(f, "^sleeper$", "wall") * total(f, "wall") / 100
+    check(slept > 2.9e6 * .95, "and are seen: %d s" % (slept / 1000))
+    bare = run([waits[0], "many", "1000", "3000"])
+    cost = [int(re.search(r"cpu (\d+)", x.stdout)[1]) for x in (bare, r)]
+    check(cost[1] - cost[0] < 300, "three seconds of looking cost %d ms of CPU time" % (cost[1] - cost[0]))
+
+
+def test_descriptors(d):
+    r = run([gort, "run", "-cpu", "-wall", "-o", d, "--", waits[0], "fds", "1500"])
+    check(r.stdout == "wrong 0\n", "the program's descriptors are its own: " + r.stdout.strip())
+
+
+def test_fork(d):
+    r = run([gort, "run", "-wall", "-o", d, "--", "sh", "-c", "(sleep .5; exit 0) & sleep 1; wait"])
+    totals = sorted(total(f, "wall") for f in files(d, "wall"))
+    check(r.returncode == 0 and len(totals) >= 3, "every process has a file of its own: %s" % totals)
+    check(any(near(t, 500) for t in totals) and any(near(t, 1000) for t in totals), "and its own time")
+
+
+def test_http(d):
+    p = subprocess.Popen([gort, "run", "-heap", "-http", "localhost:0", "-o", d, "--", waits[2], "kinds", "20000"],
+                         env=clean_env(), text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    m = re.search(r"http://(\S+)/debug/pprof/", p.stderr.readline())
+    f = os.path.join(d, "w.pb.gz")
+    time.sleep(.5)
+    urllib.request.urlretrieve("http://%s/debug/pprof/wall?seconds=1" % m[1], f)
+    got = by_label(f, "thread")
+    p.terminate()
+    p.communicate(timeout=30)
+    check(all(near(got.get(n, 0), got.get("in_poll", 1000)) for n in ("in_read", "in_sem")) and
+          got.get("in_poll", 0) > 700, "wall?seconds=1 without -wall: %d ms" % got.get("in_poll", 0))
+    check(share(f, "^in_epoll$", "wall") > 6, "with stacks")
+
+
+if not shutil.which("go"):
+    print("skipped: no go on the path")
+    sys.exit(77)
+for test in (test_kinds, test_alone, test_many, test_descriptors, test_fork, test_http):
+    if len(sys.argv) > 6 and test.__name__ not in sys.argv[6:]:
+        continue
+    with tempfile.TemporaryDirectory() as d:
+        t0 = time.monotonic()
+        test(d)
+        print("      %s: %.1f s" % (test.__name__, time.monotonic() - t0))
+sys.exit(1 if common.failures else 0)
