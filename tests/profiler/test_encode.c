@@ -286,4 +286,6 @@ Test(encode, reader_refuses_damage)
 	cr_assert_null(profile_parse(buf, n / 2, err, sizeof(err)));
 	cr_assert_null(profile_parse(buf, 0, err, sizeof(err)));
 	cr_assert_null(profile_parse((const uint8_t *)"\x1f\x8b garbage", 11, err, sizeof(err)));
+	profile_free(p);
+	rtp_region_free(r);
 }

@@ -117,6 +117,10 @@ Test(unwind, rows_cross_a_signal_frame_to_another_stack)
 	cr_assert_gt(nfps, 4);
 	cr_assert_eq(nrows, nfps + 2, "the handler and the trampoline: %d, %d", nrows, nfps);
 	cr_assert_eq(memcmp(rows + 2, fps, (size_t)nfps * sizeof(*fps)), 0);
+	void *stack = ss.ss_sp;
+	ss = (stack_t){ .ss_flags = SS_DISABLE };
+	sigaltstack(&ss, NULL);
+	free(stack);
 }
 
 Test(unwind, depth_is_bounded_and_marked)
