@@ -235,6 +235,7 @@ uint64_t
 rtp_thread_label(struct rtp_region *r, struct rtp_thread *t)
 {
 	pthread_mutex_lock(&drain_lock);
+	t->named_at = 0;
 	uint64_t set = thread_label(r, t);
 	pthread_mutex_unlock(&drain_lock);
 	return set;

@@ -51,7 +51,7 @@ void rtp_cpu_thread_exit(void);
 // The background thread (sources/reader.c) calls it ten times a second.
 void rtp_cpu_tick(void);
 
-// The label set of a native thread's name.
+// The label set of a native thread's name as it is now.
 uint64_t rtp_thread_label(struct rtp_region *r, struct rtp_thread *t);
 
 void rtp_cpu_forked(void);
