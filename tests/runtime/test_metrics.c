@@ -153,10 +153,10 @@ static _Atomic int blocked, let_go;
 static void
 use_stack(void *arg)
 {
-	volatile char frame[200000]; // on the thread's own stack
+	char frame[200000]; // on the thread's own stack
 	(void)arg;
-	for (size_t i = 0; i < sizeof frame; i += 4096)
-		frame[i] = 1;
+	memset(frame, 1, sizeof frame);
+	__asm__ volatile("" : : "r"(frame) : "memory"); // clang would leave most of it out
 	atomic_fetch_add(&blocked, 1);
 	while (!let_go)
 		usleep(1000);
