@@ -76,10 +76,11 @@ make_graph(void)
 static void
 wait_with_a_large_frame(void)
 {
-	volatile char frame[STACK_MB << 20];
-	memset((void *)frame, 0, sizeof frame);
+	char frame[STACK_MB << 20];
+	memset(frame, 0, sizeof frame);
+	__asm__ volatile("" : : "r"(frame) : "memory"); // or clang would leave it out
 	gort_recv(int, never);
-	frame[0] = 1;
+	__asm__ volatile("" : : "r"(frame) : "memory");
 }
 
 // The last gctrace line of what was written to fd.
