@@ -263,11 +263,12 @@ GORT_TEST(gc, scavenger_lines_have_gos_forms_and_add_up)
 	CHECK_EQ(now, s.heap_released >> 10);
 	CHECK(eager > 0 && util >= 0 && util <= 100);
 	long inuse, idle, sys, released, consumed, kb, sum = 0;
-	// The background scavenger, if it prints in between, tells what was released so far.
+	// The background scavenger, if it prints in between, tells what was released so far; what was used again
+	// meanwhile is released again.
 	for (char *p = captured; (p = strstr(p, "scvg: ")); p++)
 		if (sscanf(p, "scvg: %ld KB released", &kb) == 1)
 			sum += kb;
-	CHECK(sum > 0 && sum <= now);
+	CHECK(sum > 0 && sum >= now / 2);
 	char *scvg = strstr(line, "scvg: inuse");
 	CHECK(scvg);
 	CHECK_EQ(sscanf(scvg, "scvg: inuse: %ld, idle: %ld, sys: %ld, released: %ld, consumed: %ld (MB)",
