@@ -407,16 +407,20 @@ mark_stored_slots(struct gcwork *w, const struct m *mp)
 }
 
 static void
-mark_running(struct gcwork *w, struct g *gp)
+mark_whole(struct gcwork *w, struct g *gp)
 {
 	rt_scan_stack(gp, mark_stack, w);
 	mark_g(w, gp);
 	rt_store(&gp->gcscan, scanned_value());
+}
+
+static void
+mark_running(struct gcwork *w, struct g *gp)
+{
+	mark_whole(w, gp);
 	// What it starts may never run as this g: its arguments move to a larger stack.
-	if (gp->newg) {
-		rt_scan_stack(gp->newg, mark_stack, w);
-		rt_store(&gp->newg->gcscan, scanned_value());
-	}
+	if (gp->newg)
+		mark_whole(w, gp->newg);
 }
 
 void

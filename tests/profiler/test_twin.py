@@ -110,7 +110,9 @@ class Twin(check.TestCase):
     def test_goroutine(self):
         self.equal('goroutine', 'waiter', [7])
         self.assertEqual(self.c['goroutine'].of('waiter')[1], {'op:[recv]'})
-        self.assertEqual(self.c['goroutine'].profile.total(0), self.go['goroutine'].profile.total(0))
+        # The seven and main; another may not have got to its end yet, or be Go's own at work for a cleanup.
+        for side in (self.c['goroutine'], self.go['goroutine']):
+            self.assertIn(side.profile.total(0), (8, 9))
 
     def test_heap(self):
         for kind in ('heap', 'allocs'):
