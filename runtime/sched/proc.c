@@ -496,10 +496,7 @@ stoplockedm(struct m *mp)
 	RT_BUMP(&sched.nmidlelocked, 1);
 	rt_checkdead_locked();
 	rt_unlock(&sched.lock);
-	rt_note_sleep(&mp->park);
-	rt_note_clear(&mp->park);
-	rt_acquirep(mp, mp->nextp);
-	mp->nextp = NULL;
+	rt_wait_for_p(mp);
 	return mp->lockedg;
 }
 
