@@ -12,6 +12,7 @@
 #include <gort/time.h>
 
 #include "base/base.h"
+#include "sched/proc.h"
 
 static atomic_long n;
 
@@ -375,6 +376,49 @@ GORT_TEST(maxprocs, shrinking_keeps_goroutines_and_timers)
 		gort_sleep(GORT_MILLISECOND);
 	}
 	wait_for(1000);
+}
+
+// ---- what a stop does not wait for ----
+
+TestSuite(stop, .timeout = 60);
+
+static _Atomic int safe_step; // 1: in fn, 2: fn may return, 3: back in the caller
+
+static void
+wait_in_fn(void *arg)
+{
+	(void)arg;
+	atomic_store(&safe_step, 1);
+	while (atomic_load(&safe_step) == 1)
+		;
+}
+
+static void
+call_safely(void)
+{
+	rt_enter();
+	rt_safely(wait_in_fn, NULL);
+	atomic_store(&safe_step, 3);
+	rt_leave();
+}
+
+// The world stops beside one that is in rt_safely, which then does not come out before it goes on.
+GORT_TEST(stop, does_not_wait_for_rt_safely)
+{
+	gort_maxprocs(2);
+	gort_go(call_safely);
+	while (atomic_load(&safe_step) != 1)
+		gort_gosched();
+	rt_enter();
+	rt_stop_world("test");
+	CHECK_EQ(atomic_load(&safe_step), 1);
+	atomic_store(&safe_step, 2);
+	nanosleep(&(struct timespec){.tv_nsec = 20 * GORT_MILLISECOND}, NULL);
+	CHECK_EQ(atomic_load(&safe_step), 2);
+	rt_start_world();
+	rt_leave();
+	while (atomic_load(&safe_step) != 3)
+		gort_gosched();
 }
 
 // ---- errno ----
