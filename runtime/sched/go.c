@@ -95,6 +95,10 @@ move_to_big(struct p *pp, struct g *gp, size_t bytes)
 		rt_store(&big->status, Gdead);
 		rt_allgadd(big);
 	}
+	// The creator may have been parked since the stub, and a marking have begun: big counts as scanned, so
+	// what moves to it must be.
+	if (rt_unlikely(rt_load(&rt_gc_epoch) != 0))
+		rt_gc_scan_before_run(gp);
 	rt_fiber_create(big);
 	rt_fiber_reuse(big, big->stack.lo);
 	rt_gobuf_init(&big->sched, big->stack.hi, rt_gobuf_regs(&gp->sched));

@@ -362,7 +362,7 @@ retirep(struct m *mp)
 	}
 	struct p *pp = rt_releasep(mp);
 	rt_runqdrain_locked(pp);
-	rt_store(&pp->status, Pdead);
+	rt_store_release(&pp->status, Pdead); // pairs with only_p in gc/mark.c
 	rt_unlock(&sched.lock);
 	if (mp->spinning) {
 		mp->spinning = false;
@@ -619,7 +619,9 @@ rt_switch_away(struct m *mp, struct g *gp, struct finish fin)
 	if (next) {
 		start_running(mp, next);
 	} else {
-		rt_store(&mp->curg, NULL);
+		// release: a stop that does not wait for this M (rt_exitsyscall) and finds no curg sees the
+		// status, and the registers saved before it.
+		rt_store_release(&mp->curg, NULL);
 		next = mp->g0;
 		rt_setg(next);
 	}
