@@ -117,7 +117,7 @@ gort_go_start_(void (*fn)(void), size_t stack_bytes)
 	mp->curg->newg = NULL;
 	if (!fn)
 		rt_fatal("go of nil func value");
-	if (stack_bytes > rt_stack_slot - RT_STACK_GUARD - 1024)
+	if (stack_bytes > rt_stack_bytes)
 		gp = move_to_big(mp->p, gp, stack_bytes);
 	rt_gobuf_set_fn(&gp->sched, (void *)fn);
 	make_runnable(mp->p, gp, (void *)fn);

@@ -8,11 +8,13 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include <gort/chan.h>
 #include <gort/sched.h>
 #include <gort/time.h>
 
 #include "base/base.h"
 #include "sched/proc.h"
+#include "sched/stack.h"
 
 static atomic_long n;
 
@@ -161,6 +163,36 @@ GORT_DEATH_TEST(go, nil_function_is_fatal, "fatal error: go of nil func value")
 {
 	void (*volatile none)(void) = NULL;
 	gort_go(none);
+}
+
+static uint64_t tops; // bit i: some top page's number is i modulo 64
+
+static void
+inspect_stack(gort_chan *gate)
+{
+	const struct g *gp = rt_getg();
+	uintptr_t lo, hi, lo2, hi2;
+	CHECK(rt_stack_bounds(rt_getsp(), &lo, &hi));
+	CHECK(lo == gp->stack.lo && hi > (uintptr_t)gp && gp->stack.hi - lo >= rt_stack_bytes);
+	CHECK(rt_stack_bounds(lo, &lo2, &hi2) && lo2 == lo && hi2 == hi);
+	CHECK(rt_stack_bounds(hi - 1, &lo2, &hi2) && lo2 == lo && hi2 == hi);
+	CHECK(!rt_stack_bounds(lo - 1, &lo2, &hi2) && !rt_stack_bounds(hi, &lo2, &hi2));
+	CHECK(rt_stack_guard_hit(lo - 1) == rt_stack_bytes && rt_stack_guard_hit(lo) == 0);
+	CHECK(rt_stack_guard_hit(hi) == rt_stack_bytes && rt_stack_guard_hit(hi - 1) == 0);
+	tops |= UINT64_C(1) << (uintptr_t)gp / 4096 % 64;
+	one();
+	gort_chan_recv(gate, NULL); // so that all exist at the same time
+}
+
+GORT_TEST(stack, bounds_and_top_pages_of_many)
+{
+	gort_maxprocs(1);
+	gort_chan *gate = gort_make_chan(int, 0);
+	for (int i = 0; i < 64; i++)
+		gort_go(inspect_stack, gate);
+	wait_for(64);
+	gort_chan_close(gate);
+	CHECK(__builtin_popcountll(tops) > 32);
 }
 
 #if !RT_ASAN // which reports faults itself
