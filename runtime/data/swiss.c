@@ -40,7 +40,7 @@
 #define MAX_TABLE 1024u
 #define MIN_TABLE 8u
 
-enum { EMPTY = 0, DELETED = 1, INVALID = 2, FULL = 0x80 };
+enum { EMPTY = 0, DELETED = 1, INVALID = 2, FULL = 0x8000, TAGBITS = 15 };
 
 // In front of the control bytes.
 struct meta {
@@ -48,12 +48,13 @@ struct meta {
 	uint32_t used;
 	uint32_t cap;
 	uint8_t localdepth;
+	uint64_t pad[2];
 };
 
 typedef struct gort_map_ smap;
 typedef struct gort_map_table_ table;
 
-static_assert(sizeof(struct meta) == GROUP, "control bytes are aligned");
+static_assert(sizeof(struct meta) == GROUP * sizeof(uint16_t), "control bytes are aligned");
 static_assert(offsetof(smap, t) == offsetof(struct map_head, t), "map_head");
 
 static const gort_type maptype_ = {
@@ -78,21 +79,21 @@ static const gort_type dirtype = {.size = sizeof(table),
 // What an empty map has: a search ends in it, a put finds no room. Never written.
 static const struct {
 	struct meta meta;
-	unsigned char ctrl[GROUP];
-} none RT_ALIGNED(16);
+	uint16_t ctrl[GROUP];
+} none RT_ALIGNED(32);
 
 // ---- small pieces ----
 
 static inline struct meta *
 meta(const table *tab)
 {
-	return (struct meta *)(uintptr_t)(tab->ctrl - sizeof(struct meta));
+	return (struct meta *)(uintptr_t)tab->ctrl - 1;
 }
 
-static inline unsigned char *
+static inline uint16_t *
 ctrl(const table *tab, size_t i)
 {
-	return (unsigned char *)(uintptr_t)(tab->ctrl + i);
+	return (uint16_t *)(uintptr_t)(tab->ctrl + i);
 }
 
 static inline uint32_t
@@ -135,15 +136,16 @@ elemof(const struct gort_maptype *t, char *slot)
 
 // Bit i: slot i of the group is full.
 static inline unsigned
-fullslots(const unsigned char *group)
+fullslots(const uint16_t *group)
 {
 	unsigned m = 0;
 #ifdef __SSE2__
-	typedef char v16 __attribute__((vector_size(16)));
-	m = (unsigned)__builtin_ia32_pmovmskb128(*(const v16 *)group);
+	typedef short v8 __attribute__((vector_size(16), aligned(2), may_alias));
+	const v8 *half = (const v8 *)group;
+	m = (unsigned)__builtin_ia32_pmovmskb128(__builtin_ia32_packsswb128(half[0], half[1]));
 #else
 	for (unsigned i = 0; i < GROUP; i++)
-		m |= (unsigned)(group[i] >> 7) << i;
+		m |= (unsigned)(group[i] >> 15) << i;
 #endif
 	return m;
 }
@@ -152,13 +154,13 @@ fullslots(const unsigned char *group)
 // forwards them from its store buffer only if one store wrote them all. Else a put right after a delete
 // waits until everything before it, the delete's cache misses too, has retired.
 static inline void
-setctrl(const table *tab, size_t i, unsigned char c)
+setctrl(const table *tab, size_t i, uint16_t c)
 {
-	typedef char v16 __attribute__((vector_size(16), may_alias));
-	const v16 index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-	v16 *group = (v16 *)ctrl(tab, i & ~(size_t)(GROUP - 1));
-	v16 at = index == (v16){0} + (char)(i % GROUP);
-	*group = (*group & ~at) | (at & (char)c);
+	typedef short v8 __attribute__((vector_size(16), aligned(2), may_alias));
+	const v8 index = {0, 1, 2, 3, 4, 5, 6, 7};
+	v8 *half = (v8 *)ctrl(tab, i & ~(size_t)7);
+	v8 at = index == (v8){0} + (short)(i % 8);
+	*half = (*half & ~at) | (at & (short)c);
 }
 
 RT_INLINE uint64_t
@@ -217,17 +219,17 @@ endwrite(smap *m)
 static table
 newtable(const struct gort_maptype *t, uint32_t cap, uint8_t localdepth)
 {
-	size_t head = sizeof(struct meta) + rt_max(cap, GROUP), slots = (size_t)cap * t->unitsize;
+	size_t head = sizeof(struct meta) + rt_max(cap, GROUP) * sizeof(uint16_t), slots = (size_t)cap * t->unitsize;
 	table tab;
 	rt_enter();
 	char *p = rt_mallocgc_noscan_raw(t->noscan ? head + slots : head);
-	tab.ctrl = (unsigned char *)p + sizeof(struct meta);
+	tab.ctrl = (uint16_t *)(p + sizeof(struct meta));
 	tab.slots = t->noscan ? p + head : rt_mallocgc(slots, t->unit);
 	rt_leave();
 	memset(p, EMPTY, head);
-	if (cap < GROUP)
-		memset(ctrl(&tab, cap), INVALID, GROUP - cap);
-	*meta(&tab) = (struct meta){maxload(cap), 0, cap, localdepth};
+	for (uint32_t i = cap; i < GROUP; i++)
+		*ctrl(&tab, i) = INVALID;
+	*meta(&tab) = (struct meta){.growthleft = maxload(cap), .cap = cap, .localdepth = localdepth};
 	return tab;
 }
 
@@ -246,7 +248,7 @@ setdir(table *dir, size_t n, const table *tab)
 static inline size_t
 emptyslot(const table *tab, size_t mask, uint64_t hash)
 {
-	size_t g = (hash >> 7) & mask;
+	size_t g = (hash >> TAGBITS) & mask;
 	for (size_t step = 1;; g = (g + step++) & mask) {
 		unsigned m = gort_group_match_(tab->ctrl + g * GROUP, EMPTY);
 		if (m)
@@ -275,7 +277,7 @@ moveentries_by(const struct gort_maptype *t, const smap *m, const table *from, t
 			uint64_t hash = hashof(m, class, keyof(t, slot));
 			table *tab = &to[(hash & bit) != 0];
 			size_t at = emptyslot(tab, groupmask(meta(tab)->cap), hash);
-			*ctrl(tab, at) = (unsigned char)(FULL | hash);
+			*ctrl(tab, at) = (uint16_t)(FULL | hash);
 			copyslot(slotat(t, tab, at), slot, t->unitsize);
 			meta(tab)->growthleft--;
 			meta(tab)->used++;
@@ -382,10 +384,10 @@ RT_INLINE size_t
 find(const struct gort_maptype *t, const table *tab, size_t mask, uint64_t hash, const void *key,
      int class)
 {
-	size_t g = (hash >> 7) & mask;
+	size_t g = (hash >> TAGBITS) & mask;
 	for (size_t step = 1;; g = (g + step++) & mask) {
-		const unsigned char *group = tab->ctrl + g * GROUP;
-		unsigned match = gort_group_match_(group, (unsigned char)(FULL | hash));
+		const uint16_t *group = tab->ctrl + g * GROUP;
+		unsigned match = gort_group_match_(group, (uint16_t)(FULL | hash));
 		for (; match; match &= match - 1) {
 			size_t i = g * GROUP + (size_t)__builtin_ctz(match);
 			if (rt_likely(rt_map_equal(t, class, key,
@@ -453,7 +455,7 @@ occupy(const struct gort_maptype *t, smap *m, table *tab, size_t i, uint64_t has
 	char *slot = slotat(t, tab, i);
 	fillslot(t, slot, key, class);
 	mt->growthleft -= *ctrl(tab, i) != DELETED;
-	setctrl(tab, i, (unsigned char)(FULL | hash));
+	setctrl(tab, i, (uint16_t)(FULL | hash));
 	mt->used++;
 	m->used++;
 	return slot;
@@ -479,10 +481,10 @@ findorinsert(const struct gort_maptype *t, smap *m, uint64_t hash, const void *k
 	     bool *found)
 {
 	table *tab = tableof(m, hash);
-	size_t mask = maskof(m, tab, class), g = (hash >> 7) & mask, reuse = ABSENT;
+	size_t mask = maskof(m, tab, class), g = (hash >> TAGBITS) & mask, reuse = ABSENT;
 	for (size_t step = 1;; g = (g + step++) & mask) {
-		const unsigned char *group = tab->ctrl + g * GROUP;
-		unsigned match = gort_group_match_(group, (unsigned char)(FULL | hash));
+		const uint16_t *group = tab->ctrl + g * GROUP;
+		unsigned match = gort_group_match_(group, (uint16_t)(FULL | hash));
 		for (; match; match &= match - 1) {
 			char *slot = slotat(t, tab, g * GROUP + (size_t)__builtin_ctz(match));
 			if (rt_likely(rt_map_equal(t, class, key, keyof_class(t, slot, class)))) {
@@ -565,10 +567,10 @@ gort_map_get_string_(gort_map *map, const char *str, ptrdiff_t len, uint32_t sha
 	rt_arch_short key = rt_arch_load_short(str, (size_t)len);
 	uint64_t hash = rt_arch_aeshash_short(key, (size_t)len, m->seed, rt_hashkey);
 	const table *tab = tableof(m, hash);
-	size_t mask = m->groupmask, g = (hash >> 7) & mask, unitsize = m->t->unitsize;
+	size_t mask = m->groupmask, g = (hash >> TAGBITS) & mask, unitsize = m->t->unitsize;
 	for (size_t step = 1;; g = (g + step++) & mask) {
-		const unsigned char *group = tab->ctrl + g * GROUP;
-		unsigned match = gort_group_match_(group, (unsigned char)(FULL | hash));
+		const uint16_t *group = tab->ctrl + g * GROUP;
+		unsigned match = gort_group_match_(group, (uint16_t)(FULL | hash));
 		for (; match; match &= match - 1) {
 			size_t i = g * GROUP + (size_t)__builtin_ctz(match);
 			char *slot = tab->slots + i * unitsize;
@@ -732,7 +734,7 @@ rt_swiss_clear(struct gort_map *map)
 			continue;
 		if (!t->noscan)
 			rt_map_clear_memory(t->unit, tab->slots, (size_t)mt->cap * t->unitsize);
-		memset(ctrl(tab, 0), EMPTY, mt->cap);
+		memset(ctrl(tab, 0), EMPTY, mt->cap * sizeof(uint16_t));
 		mt->growthleft = maxload(mt->cap);
 		mt->used = 0;
 	}
@@ -774,7 +776,7 @@ rt_swiss_iterate(struct gort_map *map, struct gort_map_iter *it)
 static const struct meta *
 itermeta(const struct gort_map_iter *it)
 {
-	return (const struct meta *)(it->ctrl - sizeof(struct meta));
+	return (const struct meta *)it->ctrl - 1;
 }
 
 // Where the table after the one that is being walked begins.
@@ -841,7 +843,7 @@ enterspan(struct gort_map_iter *it)
 		prefetchspan(it, it->slots + spanat(it, it->span) * it->unitsize);
 	} else {
 		const table *next = tableof((const smap *)it->h, nextpos(it));
-		__builtin_prefetch(next->ctrl - sizeof(struct meta));
+		__builtin_prefetch((const struct meta *)next->ctrl - 1);
 		__builtin_prefetch(next->ctrl + spanat(it, 0));
 		prefetchspan(it, next->slots + spanat(it, 0) * it->unitsize);
 	}

@@ -697,8 +697,11 @@ rt_gosched(void)
 	    !rt_load(&pp->runnext) && rt_load(&sched.runqsize) == 0 && !rt_load(&pp->timer0when))
 		return;
 	struct g *gp = mp->curg;
+	// Behind those of the global queue if there are any: from this P's own queue we would come before
+	// them 60 times of 61, and who was preempted might wait for as many yields.
+	bool behind = rt_load(&sched.runqsize) > 0;
 	rt_casgstatus(gp, Grunning, Grunnable);
-	rt_switch_away(mp, gp, (struct finish){.op = FIN_RUNQ, .g = gp});
+	rt_switch_away(mp, gp, (struct finish){.op = behind ? FIN_GLOBRUNQ : FIN_RUNQ, .g = gp});
 }
 
 void

@@ -73,9 +73,9 @@ typedef struct gort_map_iter {
 			uint8_t B, i;
 		};
 		struct { // groups
-			const unsigned char *ctrl; // of the table
+			const uint16_t *ctrl; // of the table
 			char *slots;
-			const unsigned char *spanctrl; // of the slots in mask_
+			const uint16_t *spanctrl; // of the slots in mask_
 			char *spanslots;
 			uint64_t start, pos; // prefixes of hashes: of the first table, of this one
 			uint32_t span, nspans, startspan;
@@ -98,7 +98,7 @@ struct gort_map_funcs {
 // ---- the inlined lookup of the default engine; layouts: runtime/data/swiss.c ----
 
 struct gort_map_table_ {
-	const unsigned char *ctrl; // a byte a slot: 0 empty, 0x80 | 7 bits of the hash when full
+	const uint16_t *ctrl; // a word a slot: 0 empty, 0x8000 | 15 bits of the hash when full
 	char *slots;
 };
 
@@ -118,21 +118,23 @@ struct gort_map_ {
 	struct gort_map_table_ one[2]; // dir of a small map
 };
 
-// Bit i: byte i of the 16 at p is b. (The only vector code of the headers; the plain form is for CPUs
+// Bit i: word i of the 16 at p is w. (The only vector code of the headers; the plain form is for CPUs
 // without SSE2.)
 static inline __attribute__((always_inline)) unsigned
-gort_group_match_(const unsigned char *p, unsigned char b)
+gort_group_match_(const uint16_t *p, uint16_t w)
 {
 #ifdef __SSE2__
-	typedef char v16 __attribute__((vector_size(16)));
-	typedef char v16u __attribute__((vector_size(16), aligned(1), may_alias));
-	v16 want = {0};
-	want = want + (char)b;
-	return (unsigned)__builtin_ia32_pmovmskb128((v16)(*(const v16u *)p == want));
+	typedef short v8 __attribute__((vector_size(16)));
+	typedef short v8u __attribute__((vector_size(16), aligned(2), may_alias));
+	const v8u *half = (const v8u *)p;
+	v8 want = {0};
+	want = want + (short)w;
+	return (unsigned)__builtin_ia32_pmovmskb128(
+		__builtin_ia32_packsswb128((v8)half[0] == want, (v8)half[1] == want));
 #else
 	unsigned m = 0;
 	for (unsigned i = 0; i < 16; i++)
-		m |= (unsigned)(p[i] == b) << i;
+		m |= (unsigned)(p[i] == w) << i;
 	return m;
 #endif
 }
@@ -160,10 +162,10 @@ gort_map_find64_(const struct gort_map_ *m, uint64_t k, size_t keysize, size_t s
 {
 	uint64_t hash = gort_map_hash64_(k, m->seed, m->mul);
 	struct gort_map_table_ table = m->dir[hash >> m->shift];
-	size_t mask = m->groupmask, g = (hash >> 7) & mask;
+	size_t mask = m->groupmask, g = (hash >> 15) & mask;
 	for (size_t step = 1;; step++) {
-		const unsigned char *ctrl = table.ctrl + g * 16;
-		unsigned match = gort_group_match_(ctrl, (unsigned char)(hash | 0x80));
+		const uint16_t *ctrl = table.ctrl + g * 16;
+		unsigned match = gort_group_match_(ctrl, (uint16_t)(hash | 0x8000));
 		for (; match; match &= match - 1) {
 			char *slot = table.slots + (g * 16 + (size_t)__builtin_ctz(match)) * slotsize;
 			uint64_t have = 0;
@@ -398,7 +400,7 @@ gort_map_next(gort_map_iter *it)
 		const struct gort_map_ *m = (const struct gort_map_ *)it->h;
 		unsigned i = ((unsigned)__builtin_ctzll(it->mask_) + it->rotate_) & 63;
 		if (__builtin_expect(m->version == it->version_ && !m->writing &&
-					     it->spanctrl[i] & 0x80,
+					     it->spanctrl[i] & 0x8000,
 				     1)) {
 			it->mask_ &= it->mask_ - 1;
 			it->key = it->spanslots + (size_t)i * it->unitsize;
