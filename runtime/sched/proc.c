@@ -691,13 +691,17 @@ rt_gosched(void)
 {
 	struct m *mp = rt_getm();
 	struct p *pp = mp->p;
+	bool others = rt_load(&pp->runqhead) != rt_load(&pp->runqtail) || rt_load(&pp->runnext);
+	bool global = rt_load(&sched.runqsize) > 0;
 	// Alone: nobody to let run.
-	if (!rt_load(&pp->slow) && rt_load(&pp->runqhead) == rt_load(&pp->runqtail) &&
-	    !rt_load(&pp->runnext) && rt_load(&sched.runqsize) == 0 && !rt_load(&pp->timer0when))
+	if (!others && !global && !rt_load(&pp->slow) && !rt_load(&pp->timer0when))
 		return;
 	struct g *gp = mp->curg;
+	// When all others wait in the global queue the caller goes behind them: from this P's own queue it would
+	// come before them 60 times of 61, and who was preempted might wait for as many yields.
+	bool behind = global && !others;
 	rt_casgstatus(gp, Grunning, Grunnable);
-	rt_switch_away(mp, gp, (struct finish){.op = FIN_RUNQ, .g = gp});
+	rt_switch_away(mp, gp, (struct finish){.op = behind ? FIN_GLOBRUNQ : FIN_RUNQ, .g = gp});
 }
 
 void

@@ -25,7 +25,7 @@ on_gort_app(int argc, char **argv)
 }
 
 // With one P: returns when each goroutine that could run has. Once would not do: every 61st choice takes
-// who waits in the global queue, and that is who yielded, before those of the P.
+// who waits in the global queue (who yielded, if there was somebody there) before those of the P.
 static inline void
 yield_to_others(void)
 {

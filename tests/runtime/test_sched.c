@@ -13,7 +13,7 @@
 #include <gort/time.h>
 
 #include "base/base.h"
-#include "sched/proc.h"
+#include "sched/sched.h"
 #include "sched/stack.h"
 
 static atomic_long n;
@@ -270,6 +270,35 @@ GORT_TEST(preempt, yielding_goroutines_let_sleepers_wake)
 	CHECK(gort_nanotime() - t < GORT_SECOND);
 	atomic_store(&stop, true);
 	wait_for(2);
+}
+
+static atomic_int visits;
+
+// Always in the global queue, as who was preempted is.
+static void
+visitor(void)
+{
+	while (!atomic_load(&stop)) {
+		rt_enter();
+		rt_yield_to_new();
+		rt_leave();
+		atomic_fetch_add(&visits, 1);
+	}
+	one();
+}
+
+GORT_TEST(preempt, a_yield_lets_those_run_that_were_preempted)
+{
+	gort_maxprocs(1);
+	gort_go(visitor);
+	yield_to_others();
+	for (int i = 0; i < 200; i++) {
+		int before = atomic_load(&visits);
+		yield_to_others();
+		CHECK(atomic_load(&visits) > before);
+	}
+	atomic_store(&stop, true);
+	wait_for(1);
 }
 
 static void
