@@ -59,6 +59,7 @@ _Noreturn void rt_m_park_forever(void);
 // ---- thread.c ----
 void rt_mcommoninit(struct m *mp);
 void rt_minit(struct m *mp); // on the new thread: from here on it is an M, inside the runtime
+void rt_wait_for_p(struct m *mp);
 void rt_stopm(struct m *mp);
 void rt_bind_g0(struct m *mp);
 void rt_thread_stack_bounds(struct stack *st);

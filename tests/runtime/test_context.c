@@ -52,7 +52,7 @@ GORT_TEST(context, cancel_reaches_all_below_and_none_above)
 	CHECK(is_done(other));
 	// What is derived from a cancelled one is cancelled.
 	CHECK(is_done(gort_context_with_cancel(leaf)));
-	CHECK_EQ(gort_context_err(gort_context_with_timeout(leaf, 3600 * GORT_SECOND)), -ECANCELED);
+	CHECK_EQ(gort_context_err(gort_context_with_timeout(leaf, GORT_SECOND)), -ECANCELED);
 }
 
 GORT_TEST(context, cause_is_that_of_who_cancelled_first)
@@ -86,9 +86,9 @@ GORT_TEST(context, deadline_passes)
 	int64_t start = gort_nanotime(), at;
 	gort_context *a =
 		gort_context_with_timeout(gort_context_background(), 20 * GORT_MILLISECOND);
-	gort_context *b = gort_context_with_timeout(a, 3600 * GORT_SECOND); // a's comes first
+	gort_context *b = gort_context_with_timeout(a, GORT_SECOND * 100); // a's comes first
 	CHECK(gort_context_deadline(b, &at));
-	CHECK(at - start >= 20 * GORT_MILLISECOND && at - start < 3600 * GORT_SECOND);
+	CHECK(at - start >= 20 * GORT_MILLISECOND && at - start < GORT_SECOND * 100);
 	gort_chan_recv(gort_context_done(b), NULL);
 	CHECK(gort_nanotime() >= at);
 	CHECK_EQ(gort_context_err(a), -ETIMEDOUT);
@@ -100,7 +100,7 @@ GORT_TEST(context, deadline_passes)
 
 GORT_TEST(context, earlier_deadline_of_a_child_spares_the_parent)
 {
-	gort_context *a = gort_context_with_timeout(gort_context_background(), 3600 * GORT_SECOND);
+	gort_context *a = gort_context_with_timeout(gort_context_background(), GORT_SECOND * 100);
 	gort_context *b = gort_context_with_timeout(a, 5 * GORT_MILLISECOND);
 	gort_chan_recv(gort_context_done(b), NULL);
 	CHECK_EQ(gort_context_err(b), -ETIMEDOUT);
@@ -113,12 +113,12 @@ GORT_TEST(context, earlier_deadline_of_a_child_spares_the_parent)
 GORT_TEST(context, cancelled_in_time_is_not_timed_out)
 {
 	gort_context *a;
-	int64_t at;
-	do { // again, where this thread did not get that far in time
+	int64_t deadline;
+	do { // again when it took so long to cancel it
 		a = gort_context_with_timeout(gort_context_background(), 5 * GORT_MILLISECOND);
 		gort_context_cancel(a);
-		CHECK(gort_context_deadline(a, &at));
-	} while (gort_context_err(a) == -ETIMEDOUT && gort_nanotime() >= at);
+		gort_context_deadline(a, &deadline);
+	} while (gort_nanotime() >= deadline);
 	gort_sleep(10 * GORT_MILLISECOND);
 	CHECK_EQ(gort_context_err(a), -ECANCELED);
 }
@@ -126,7 +126,7 @@ GORT_TEST(context, cancelled_in_time_is_not_timed_out)
 GORT_TEST(context, without_cancel_keeps_values_only)
 {
 	static const char key;
-	gort_context *a = gort_context_with_timeout(gort_context_background(), 3600 * GORT_SECOND);
+	gort_context *a = gort_context_with_timeout(gort_context_background(), GORT_SECOND);
 	gort_context *b =
 		gort_context_without_cancel(gort_context_with_value(a, &key, (void *)&key));
 	gort_context *c = gort_context_with_cancel(b);
@@ -171,7 +171,7 @@ static void
 derive_and_cancel(gort_context *root, gort_waitgroup *wg)
 {
 	for (int i = 0; i < 2000; i++) {
-		gort_context *a = gort_context_with_timeout(root, 3600 * GORT_SECOND);
+		gort_context *a = gort_context_with_timeout(root, GORT_SECOND * 100);
 		gort_context *b = gort_context_with_cancel(a);
 		gort_context_done(b);
 		if (i % 3 == 0)

@@ -7,6 +7,7 @@
 #include <regex.h>
 #include <time.h>
 
+#include <gort/chan.h>
 #include <gort/mem.h>
 #include <gort/time.h>
 
@@ -436,4 +437,86 @@ GORT_TEST(gc, pacer_lines_are_gos_and_their_numbers_the_collectors)
 	CHECK_EQ(strtoll(p + m[8].rm_so, NULL, 10), (int64_t)(ended - s.next_gc));
 	find_line("^pacer: sweep done at heap size [0-9]+MB; allocated [0-9]+MB during sweep; "
 		  "swept [0-9]+ pages at " NUM " pages/byte$", m, false);
+}
+
+// ---- what a stop and a start must not lose ----
+
+static _Atomic bool is_inside, seen_stopped;
+
+static void
+stay_inside(void)
+{
+	rt_enter(); // no stop can be complete until it leaves
+	rt_store(&is_inside, true);
+	while (!rt_load(&sched.gcwaiting))
+		rt_cpu_relax();
+	for (int i = 0; i < 10000; i++)
+		if (rt_world_stopped())
+			rt_store(&seen_stopped, true);
+	rt_leave();
+}
+
+// Marking does without atomic operations while the world is stopped: not before everybody is.
+GORT_TEST(gc, the_world_is_not_stopped_while_somebody_is_to_stop)
+{
+	gort_maxprocs(2);
+	gort_go(stay_inside);
+	while (!rt_load(&is_inside))
+		gort_gosched();
+	gort_set_gc_percent(100);
+	CHECK(!rt_load(&seen_stopped));
+	rt_enter();
+	rt_stop_world("test");
+	bool stopped = rt_world_stopped();
+	rt_start_world();
+	bool after = rt_world_stopped();
+	rt_leave();
+	CHECK(stopped && !after);
+}
+
+static gort_weak *argument;
+static gort_chan *gate;
+static _Atomic int narrived;
+
+static void
+keep(void *p)
+{
+	void *volatile mine = p;
+	gort_recv(int, gate);
+	narrived += mine == gort_weak_value(argument);
+}
+
+RT_NOINLINE static void *
+new_argument(void)
+{
+	void *p = gort_new_bytes(100);
+	argument = gort_weak_make(p);
+	return p;
+}
+
+// gort_go_stack, whose goroutine does not run between the two halves while a collection begins.
+static void
+start_with_a_pause(void)
+{
+	void (*stub)(void *);
+	__asm__("" : "=r"(stub) : "0"(gort_go_stub_));
+	stub(new_argument());
+	while (!rt_gc_marking())
+		gort_gosched();
+	gort_go_start_((void (*)(void))keep, 1 << 20);
+}
+
+GORT_TEST(gc, what_moves_to_a_larger_stack_is_scanned)
+{
+	gort_maxprocs(1);
+	gate = gort_make_chan(int, 0);
+	gort_go(start_with_a_pause);
+	while (!argument)
+		gort_gosched();
+	gort_gc();
+	gort_gc();
+	CHECK(gort_weak_value(argument) != NULL);
+	gort_chan_close(gate);
+	while (narrived < 1)
+		gort_gosched();
 }

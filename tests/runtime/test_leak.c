@@ -254,20 +254,31 @@ close_its(void *obj, void *c)
 
 static void *volatile with_cleanup, *volatile with_finalizer;
 
+// A word that points to an object's first byte keeps the one before it, too: it may mean that one's end. So none
+// that is looked for lies before another.
+static gort_chan *
+apart(void)
+{
+	gort_make_chan(int, 0);
+	gort_chan *c = gort_make_chan(int, 0);
+	gort_make_chan(int, 0);
+	return c;
+}
+
 static void
 make_held_by_specials(void)
 {
-	gort_chan *c = gort_make_chan(int, 0);
+	gort_chan *c = apart();
 	weak = gort_weak_make(c);
 	gort_go(receive_one, c);
-	c = gort_make_chan(int, 0);
+	c = apart();
 	gort_set(&weak_holder->w, gort_weak_make(c));
 	gort_go(receive_one, c);
-	c = gort_make_chan(int, 0);
+	c = apart();
 	with_cleanup = gort_new_bytes(100);
 	gort_add_cleanup(with_cleanup, close_it, c);
 	gort_go(receive_one, c);
-	c = gort_make_chan(int, 0);
+	c = apart();
 	with_finalizer = gort_new_bytes(100);
 	gort_set_finalizer(with_finalizer, close_its, c);
 	gort_go(receive_one, c);
