@@ -29,8 +29,11 @@ static int
 app(int argc, char **argv)
 {
 	gort_chan *c = gort_make_chan(int, 0);
+	gort_metric waiting = {.name = "/sched/goroutines/waiting:goroutines"};
 	gort_go(wait_here, c);
-	gort_sleep(50 * GORT_MILLISECOND); // it waits before the others take the CPUs
+	do // it waits before the others take the CPUs
+		gort_sleep(GORT_MILLISECOND);
+	while (gort_metrics_read(&waiting, 1) == 1 && waiting.value.u64 == 0);
 	gort_go(spin_here);
 	gort_go(spin_here);
 	printf("ready\n");

@@ -27,7 +27,7 @@ class SchedTraces(check.TestCase):
 
     def test_summary_lines_have_gos_form(self):
         lines = self.lines('schedtrace=100')
-        self.assertGreaterEqual(len(lines), 4)
+        self.assertGreaterEqual(len(lines), 2)  # ten, where the thread that prints them gets its CPU in time
         times = []
         for line in lines:
             m = SUMMARY.match(line)
@@ -82,7 +82,7 @@ class SchedTraces(check.TestCase):
             looping = looping or bool(re.match(r'  G(?!1:)\d+: status=2', line))
             asleep = looping and line.startswith('  G1: status=4(sleep)')
         p.send_signal(signal.SIGQUIT)
-        out, err = p.communicate(timeout=20)
+        out, err = p.communicate(timeout=100)
         self.assertEqual(p.returncode, 2, err)
         return err[err.index('SIGQUIT'):]
 

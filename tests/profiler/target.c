@@ -4,6 +4,7 @@
 #include <gort.h>
 #include <gort/pprof.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,15 @@ waiter(int i)
 {
 	int v = i;
 	gort_chan_recv(nobody_sends, &v);
+}
+
+// Until n goroutines wait for a channel, a lock or time.
+static void
+await_waiting(uint64_t n)
+{
+	gort_metric m = {.name = "/sched/goroutines/waiting:goroutines"};
+	while (gort_metrics_read(&m, 1) == 1 && m.value.u64 < n)
+		gort_sleep(GORT_MILLISECOND);
 }
 
 static void
@@ -54,7 +64,7 @@ static void __attribute__((noinline))
 keep_some(void)
 {
 	for (int i = 0; i < 64; i++)
-		kept[nkept++] = gort_new_bytes(65536);
+		kept[nkept++ % 4096] = gort_new_bytes(65536);
 }
 
 static void __attribute__((noinline))
@@ -183,11 +193,10 @@ start_leaks(void)
 static void
 write_leaks(const char *dir)
 {
-	int n = gort_num_goroutine();
 	gort_go(start_leaks);
-	gort_sleep(100 * GORT_MILLISECOND);
-	if (gort_num_goroutine() != n + 3)
-		printf("%d goroutines, not %d\n", gort_num_goroutine(), n + 3);
+	await_waiting(8); // four waiters, answer, and three leaks
+	while (gort_num_goroutine() != 9)
+		gort_sleep(GORT_MILLISECOND);
 	for (int debug = 0; debug < 3; debug++)
 		write_file(dir, "goroutineleak", debug);
 }
@@ -239,6 +248,7 @@ app(int argc, char **argv)
 		drop_some();
 		gort_gc();
 	}
+	await_waiting(4);
 	printf("ready\n");
 	fflush(stdout);
 	if (strcmp(mode, "spin") == 0) {
@@ -247,17 +257,18 @@ app(int argc, char **argv)
 		spin();
 	}
 	if (strcmp(mode, "deadlock") == 0) {
-		gort_sleep(atoi(argv[2]) * GORT_MILLISECOND);
+		wait_for_stdin();
 		waiter(0);
 	}
 	if (strcmp(mode, "churn") == 0) {
-		for (int i = 0; i < 20; i++) {
+		struct pollfd end = {.fd = 0, .events = POLLIN};
+		do {
 			keep_some();
 			drop_some();
 			contend();
 			gort_gc();
 			gort_sleep(50 * GORT_MILLISECOND);
-		}
+		} while (poll(&end, 1, 0) == 0);
 	}
 	wait_for_stdin();
 	return 0;
