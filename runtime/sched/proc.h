@@ -256,6 +256,7 @@ extern struct schedt {
 	_Atomic int64_t polluntil;
 	_Atomic uint32_t pollseq;   // changes to wake it; a futex word while there is no netpoller
 	_Atomic int64_t lastpoll;   // rt_nanotime of the last look at the network
+	_Atomic uint32_t nfired;    // timers that have fired; a hint, some may be missing
 	// The stop in force (sched/stw.c). Under lock.
 	_Atomic int32_t stopwait;   // Ps not stopped yet
 	struct rt_note stopnote;

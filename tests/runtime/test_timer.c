@@ -460,6 +460,27 @@ GORT_DEATH_TEST(ticker, cannot_be_reset_to_nothing, "panic: non-positive interva
 	gort_timer_reset(gort_new_ticker(HOUR), 0);
 }
 
+// ---- the idle thread's sleep ----
+
+Test(coalesce, delays_only_where_many_fire_and_never_by_more_than_200us)
+{
+	int64_t now = HOUR, soon = now + 2000;
+	// Seldom, not at all, or nothing to wait for but the network: on time.
+	cr_assert_eq(rt_poll_coalesce(soon, now, MS, 0), soon);
+	cr_assert_eq(rt_poll_coalesce(soon, now, now, 1), soon);
+	cr_assert_eq(rt_poll_coalesce(soon, now, MS, 16), soon);
+	cr_assert_eq(rt_poll_coalesce(RT_NEVER, now, MS, 500), RT_NEVER);
+	// One every 2 us: 64 of them are there in 128 us. What is due later than that anyway is not touched.
+	cr_assert_eq(rt_poll_coalesce(soon, now, MS, 500), now + 128000);
+	cr_assert_eq(rt_poll_coalesce(now + MS, now, MS, 500), now + MS);
+	for (uint32_t fired = 0; fired < 100000; fired = fired * 3 / 2 + 1)
+		for (int64_t took = 0; took < HOUR; took = took * 5 / 4 + 1) {
+			int64_t until = rt_poll_coalesce(soon, now, took, fired);
+			cr_assert(until >= soon && until <= now + 204000, "%u in %ld: %ld", fired,
+				  (long)took, (long)(until - now));
+		}
+}
+
 // ---- sleeping ----
 
 static void
