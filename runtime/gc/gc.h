@@ -121,6 +121,7 @@ rt_gc_marking(void)
 // On g0. Ends the cycle if everything is marked; false: it is not, or somebody else does.
 bool rt_gc_finish(void);
 bool rt_gc_finishing(void); // somebody is about to
+bool rt_gc_starting(void);  // somebody has begun a cycle, and marking has not
 // In the scheduler, on g0: a cycle because two minutes have passed.
 void rt_gc_timer_cycle(void);
 void rt_gc_flush_caches(void); // world stopped
@@ -200,6 +201,8 @@ int rt_gc_num_leaked(void);
 void rt_workers_start(void);
 // Does an assist's share for an allocation of bytes. On a goroutine, at any depth.
 void rt_gc_assist(size_t bytes);
+// A cycle is due, and another thread is about to begin it. Beyond the hard limit this waits for it.
+void rt_gc_wait_start(void);
 // Whether P pp should mark instead of running goroutines; idle: it has none to run.
 bool rt_gc_wants(struct p *pp, bool idle);
 // Marks on pp for a while. On g0, from the scheduler.
@@ -255,7 +258,7 @@ void rt_pacer_trace_begin(void); // gcpacertrace; after rt_workers_start
 void rt_pacer_mark_done(uint64_t marked);
 // Adapts the assist ratio to how far marking and allocation have come. Anybody, any time.
 void rt_pacer_revise(void);
-// heap_live that no allocation may exceed while marking runs.
+// heap_live that no allocation may exceed before marking is over.
 uint64_t rt_pacer_hard_limit(void);
 // Recomputes goal and trigger after a change of settings. World stopped.
 void rt_pacer_recompute(void);

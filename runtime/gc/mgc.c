@@ -30,6 +30,7 @@
 struct gc_state rt_gc;
 
 static _Atomic bool finishing;
+static _Atomic bool starting; // from the right to begin until marking has begun
 static uint32_t tries; // stops that found marking incomplete, this cycle
 
 void
@@ -149,6 +150,7 @@ begin_marking(void)
 	if (rt_unlikely(rt_debug.gcpacertrace > 0))
 		rt_pacer_trace_begin();
 	set_phase(GCmark);
+	rt_store(&starting, false);
 }
 
 static void
@@ -258,6 +260,7 @@ static void
 gcStart0(void *arg)
 {
 	struct start *st = arg;
+	rt_store(&starting, true);
 	rt_sweep_finish();
 	if (!st->stopped)
 		rt_dirty_arm();
@@ -286,6 +289,12 @@ gcStart(bool forced)
 {
 	struct start st = {forced, stop_for_all_of_it()};
 	rt_systemstack(gcStart0, &st);
+}
+
+bool
+rt_gc_starting(void)
+{
+	return rt_load(&starting);
 }
 
 bool
@@ -370,8 +379,12 @@ rt_gc_before_span(size_t bytes)
 			rt_limit_sweep(bytes);
 	}
 	bool due = rt_load(&rt_gc.heap_live) >= rt_load(&rt_gc.trigger) || rt_debug.gcstress;
-	if (rt_likely(!due) || !may_collect() || !try_begin())
+	if (rt_likely(!due) || !may_collect())
 		return;
+	if (!try_begin()) {
+		rt_gc_wait_start();
+		return;
+	}
 	gcStart(false);
 	if (rt_gc_marking())
 		yield_soon();

@@ -144,11 +144,12 @@ rt_pacer_revise(void)
 uint64_t
 rt_pacer_hard_limit(void)
 {
-	if (pacer.goal == UINT64_MAX)
+	uint64_t goal = rt_gc_marking() ? pacer.goal : rt_load(&rt_gc.goal);
+	if (goal == UINT64_MAX)
 		return UINT64_MAX;
 	if (pacer.limited)
-		return pacer.goal + rt_limit_headroom(pacer.goal) / 2;
-	return pacer.goal / 10 * 11 + MIN_RUN;
+		return goal + rt_limit_headroom(goal) / 2;
+	return goal / 10 * 11 + MIN_RUN;
 }
 
 void

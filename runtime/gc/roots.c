@@ -50,6 +50,12 @@ static uint64_t linkmap_at_prepare;
 // Under lock.
 static struct rt_mutex lock;
 static struct ranges user_roots;
+// Where in user_roots a range begins that starts at an address: open addressing, linear probing; the place
+// plus 1, 0 free.
+static struct {
+	uint32_t *v;
+	size_t mask;
+} root_index;
 static struct gort_noscan_range noscan = {&noscan, &noscan, NULL, 0};
 
 // ---- growing arrays, outside of libc's heap ----
@@ -450,12 +456,52 @@ rt_roots_t0(struct gcwork *w)
 // ---- public ----
 
 static size_t
+home(uintptr_t lo)
+{
+	return (size_t)(lo * 0x9e3779b97f4a7c15ull >> 32) & root_index.mask;
+}
+
+// The entry of lo's place in user_roots, or the free one where it belongs.
+static uint32_t *
 find_root(uintptr_t lo)
 {
-	size_t i = 0;
-	while (i < user_roots.n && user_roots.v[i].lo != lo)
-		i++;
-	return i;
+	size_t i = home(lo);
+	while (root_index.v[i] && user_roots.v[root_index.v[i] - 1].lo != lo)
+		i = (i + 1) & root_index.mask;
+	return &root_index.v[i];
+}
+
+// At most half of the entries are in use.
+static void
+reserve_root(void)
+{
+	size_t had = root_index.v ? root_index.mask + 1 : 0;
+	if ((user_roots.n + 1) * 2 <= had)
+		return;
+	size_t cap = had ? had * 2 : 512;
+	uint32_t *old = root_index.v;
+	root_index.v = rt_sys_alloc(cap * sizeof *old);
+	root_index.mask = cap - 1;
+	for (size_t i = 0; i < user_roots.n; i++)
+		*find_root(user_roots.v[i].lo) = (uint32_t)i + 1;
+	if (old)
+		rt_os_free(old, had * sizeof *old);
+	atomic_fetch_add_explicit(&rt_sys_stats.gc, (cap - had) * sizeof *old, memory_order_relaxed);
+}
+
+// Frees an entry; those behind it that could not be nearer to their home move up.
+static void
+free_entry(uint32_t *entry)
+{
+	size_t hole = (size_t)(entry - root_index.v), mask = root_index.mask;
+	for (size_t i = (hole + 1) & mask; root_index.v[i]; i = (i + 1) & mask) {
+		uintptr_t lo = user_roots.v[root_index.v[i] - 1].lo;
+		if (((i - home(lo)) & mask) < ((i - hole) & mask))
+			continue;
+		root_index.v[hole] = root_index.v[i];
+		hole = i;
+	}
+	root_index.v[hole] = 0;
 }
 
 void
@@ -463,13 +509,29 @@ gort_add_root(void *p, size_t n)
 {
 	bool in = rt_enter_if_started();
 	rt_lock(&lock);
-	size_t i = find_root((uintptr_t)p);
-	if (i < user_roots.n)
-		user_roots.v[i].hi = (uintptr_t)p + n;
-	else
+	reserve_root();
+	uint32_t *entry = find_root((uintptr_t)p);
+	if (*entry) {
+		user_roots.v[*entry - 1].hi = (uintptr_t)p + n;
+	} else if (n > 0) {
 		append(&user_roots, (uintptr_t)p, (uintptr_t)p + n);
+		*entry = (uint32_t)user_roots.n;
+	}
 	rt_unlock(&lock);
 	rt_leave_if(in);
+}
+
+// The last one takes its place.
+static void
+remove_root_locked(uint32_t *entry)
+{
+	uint32_t place = *entry;
+	free_entry(entry);
+	struct range last = user_roots.v[user_roots.n - 1];
+	if (place < user_roots.n)
+		*find_root(last.lo) = place;
+	user_roots.v[place - 1] = last;
+	user_roots.n--;
 }
 
 void
@@ -477,9 +539,9 @@ gort_remove_root(void *p)
 {
 	bool in = rt_enter_if_started();
 	rt_lock(&lock);
-	size_t i = find_root((uintptr_t)p);
-	if (i < user_roots.n)
-		user_roots.v[i] = user_roots.v[--user_roots.n];
+	uint32_t *entry = root_index.v ? find_root((uintptr_t)p) : NULL;
+	if (entry && *entry)
+		remove_root_locked(entry);
 	rt_unlock(&lock);
 	rt_leave_if(in);
 }

@@ -182,6 +182,26 @@ wait_at_limit(void)
 	}
 }
 
+// A stop takes long when threads that are to stop have no CPU: more Ps than CPUs, other processes. Whoever goes
+// on allocating meanwhile takes it from them.
+static void
+wait_start0(void *arg)
+{
+	(void)arg;
+	while (rt_gc_starting() && at_limit())
+		if (rt_load(&sched.gcwaiting))
+			rt_stop_here(NULL);
+		else if (!rt_sweepone())
+			rt_os_yield();
+}
+
+void
+rt_gc_wait_start(void)
+{
+	if (rt_gc_starting() && at_limit())
+		rt_systemstack(wait_start0, NULL);
+}
+
 static void
 assist0(void *arg)
 {

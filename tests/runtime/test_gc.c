@@ -520,3 +520,40 @@ GORT_TEST(gc, what_moves_to_a_larger_stack_is_scanned)
 	while (narrived < 1)
 		gort_gosched();
 }
+
+static _Atomic bool enough;
+static _Atomic int nallocating;
+
+static void
+allocate_on(void)
+{
+	nallocating++;
+	while (!rt_load(&enough))
+		gort_new_bytes(1000);
+	nallocating--;
+}
+
+// Between the decision to begin a cycle and its first stop much may happen: the thread may have no CPU. Here it
+// waits for a sweeper. The others allocate up to the hard limit, but for a span or two each.
+GORT_TEST(gc, who_allocates_waits_for_a_cycle_that_is_late)
+{
+	gort_maxprocs(8); // the background sweeper may take one: it looks for work all the time
+	gort_gc();
+	rt_sweep_begin();
+	rt_store(&rt_gc.sweepdone, false);
+	for (int i = 0; i < 3; i++)
+		gort_go(allocate_on);
+	for (int i = 0; i < 100 || nallocating < 3; i++) {
+		uint64_t live = rt_load(&rt_gc.heap_live), limit = rt_pacer_hard_limit();
+		if (live > limit + (1 << 20))
+			fprintf(stderr, "%llu bytes live, the limit is %llu\n", (unsigned long long)live,
+				(unsigned long long)limit);
+		CHECK(live <= limit + (1 << 20));
+		gort_sleep(GORT_MILLISECOND);
+	}
+	CHECK(rt_gc_starting());
+	rt_sweep_end();
+	rt_store(&enough, true);
+	while (nallocating > 0)
+		gort_sleep(GORT_MILLISECOND);
+}

@@ -289,25 +289,65 @@ GORT_TEST(malloc, a_root_that_is_added_again_is_replaced_and_an_unknown_one_is_n
 	free(cell);
 }
 
-// Each block is registered and taken away by itself, in another order.
+enum { MANY = 400000 };
+static void **cell[MANY];
+
+// Those with numbers of that parity, in another order than they came.
+static void
+remove_roots(int parity)
+{
+	for (int i = 0; i < MANY; i++) {
+		int k = (int)(i * 7919ll % MANY);
+		if (k % 2 != parity)
+			continue;
+		gort_remove_root(cell[k]);
+		free(cell[k]);
+	}
+}
+
+static void
+count_root(const char *what, uintptr_t lo, uintptr_t hi, void *n)
+{
+	*(int *)n += strcmp(what, "root") == 0 && hi - lo == sizeof(void *);
+}
+
+static int
+nroots(void)
+{
+	int n = 0;
+	rt_enter();
+	rt_stop_world("test");
+	rt_roots_each_range(count_root, &n);
+	rt_start_world();
+	rt_leave();
+	return n;
+}
+
+// Each block is registered and taken away by itself. Were each looked for among all, this would take minutes.
 GORT_TEST(malloc, many_roots)
 {
-	enum { N = 50000 };
-	static void **cell[N];
-	for (int i = 0; i < N; i++) {
+	for (int i = 0; i < MANY; i++) {
 		cell[i] = calloc(1, sizeof **cell);
 		gort_add_root(cell[i], sizeof **cell);
 	}
-	for (int i = 0; i < N; i++)
+	for (int i = 0; i < MANY; i++)
 		*cell[i] = gort_new_bytes(16);
-	fill_root(cell[N / 2]);
+	fill_root(cell[MANY / 2]);
 	scrub_stack();
 	collect();
 	CHECK(alive(0));
-	for (int i = 0; i < N; i++) {
-		gort_remove_root(cell[i * 7919ll % N]);
-		free(cell[i * 7919ll % N]);
-	}
+	CHECK_EQ(nroots(), MANY);
+	remove_roots(1);
+	CHECK_EQ(nroots(), MANY / 2);
+	for (int i = 0; i < MANY; i += 2)
+		gort_add_root(cell[i], sizeof **cell); // finds each again
+	CHECK_EQ(nroots(), MANY / 2);
+	scrub_stack();
+	collect();
+	CHECK(alive(0));
+	remove_roots(0);
+	CHECK_EQ(nroots(), 0);
+	scrub_stack();
 	collect();
 	CHECK(!alive(0));
 }
