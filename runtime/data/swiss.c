@@ -22,9 +22,10 @@
 //     tell keys apart; lookups there ask the table for its size.
 //   - a slot that is not full holds no collected pointer
 //
-// Growth: a full table doubles, or splits in two at 1024 slots, so no write moves more than 896
-// entries. Replaced tables stay as they were: an iterator that is on one goes on with its order and
-// looks each key up in the map. The collector finds their contents when they are logged (setdir).
+// Growth: a full table doubles, or at 1024 slots gives half of its entries to another one, so no write
+// moves more than 896 entries. A table that an iterator has entered is replaced by two instead. Replaced
+// tables stay as they were: an iterator that is on one goes on with its order and looks each key up in
+// the map. The collector finds their contents when they are logged (setdir).
 //
 // Measured with control bytes of 7 hash bits (16-byte entries, 1e3 to 1e7 of them, EPYC of family 26):
 // groups of 8 with their control bytes beside them, and 7 slots with control bytes in 128 aligned bytes. Hits the same within
@@ -52,6 +53,7 @@ struct meta {
 	uint32_t deleted;    // DELETED slots
 	uint32_t cap;
 	uint8_t localdepth;
+	_Atomic uint8_t iterated; // an iterator has been here, and may be still; concurrent readers set it
 	uint64_t pad[2];
 };
 
@@ -287,21 +289,45 @@ copyslot(char *dst, const char *src, size_t n)
 		memcpy(dst, src, n);
 }
 
+// Slots taken in each group of a table that is being filled. (Its control words tell as well, but those
+// written just now would have to get from the store buffer into a longer load.)
+struct fill {
+	uint8_t n[MAX_TABLE / GROUP];
+};
+
+// The same for such a table. Larger ones have no counts.
+static inline size_t
+nextslot(struct fill *fill, const table *tab, size_t mask, uint64_t hash)
+{
+	if (rt_unlikely(mask >= MAX_TABLE / GROUP))
+		return emptyslot(tab, mask, hash);
+	size_t g = (hash >> TAGBITS) & mask;
+	for (size_t step = 1; rt_unlikely(fill->n[g] == GROUP); step++)
+		g = (g + step) & mask;
+	return g * GROUP + fill->n[g]++;
+}
+
+RT_INLINE void
+addentry(const struct gort_maptype *t, table *tab, struct fill *fill, uint64_t hash, const char *slot)
+{
+	size_t at = nextslot(fill, tab, groupmask(meta(tab)->cap), hash);
+	*ctrl(tab, at) = (uint16_t)(FULL | hash);
+	copyslot(slotat(t, tab, at), slot, t->unitsize);
+	meta(tab)->growthleft--;
+}
+
 // Copies from's entries to to[0], or with a bit to to[0] and to[1] by that bit of their hashes.
 RT_INLINE void
 moveentries_by(const struct gort_maptype *t, const smap *m, const table *from, table *to,
 	       uint64_t bit, int class)
 {
+	struct fill fill[2] = {0};
 	for (size_t g = 0; g <= groupmask(meta(from)->cap); g++) {
 		for (unsigned full = fullslots(ctrl(from, g * GROUP)); full; full &= full - 1) {
-			size_t i = g * GROUP + (size_t)__builtin_ctz(full);
-			char *slot = slotat(t, from, i);
+			char *slot = slotat(t, from, g * GROUP + (size_t)__builtin_ctz(full));
 			uint64_t hash = hashof(m, class, keyof(t, slot));
-			table *tab = &to[(hash & bit) != 0];
-			size_t at = emptyslot(tab, groupmask(meta(tab)->cap), hash);
-			*ctrl(tab, at) = (uint16_t)(FULL | hash);
-			copyslot(slotat(t, tab, at), slot, t->unitsize);
-			meta(tab)->growthleft--;
+			bool half = (hash & bit) != 0;
+			addentry(t, &to[half], &fill[half], hash, slot);
 		}
 	}
 }
@@ -352,20 +378,132 @@ replace(const struct gort_maptype *t, smap *m, uint64_t hash, uint32_t cap)
 		m->groupmask = groupmask(cap) * GROUP_BYTES;
 }
 
+// Entries that leave one table for another.
+struct exodus {
+	table *to;
+	struct fill fill; // of to
+	uint64_t bit;     // theirs in the hash
+	unsigned naway;
+	uint16_t away[MAX_TABLE]; // slots of those that stay, but not in the group where they belong
+};
+
+// Moves the leaving entries of a group. Inside, as what is cleared must have been logged in the same cycle.
+RT_INLINE void
+leavegroup(const struct gort_maptype *t, const smap *m, table *from, size_t g, struct exodus *x, int class)
+{
+	uint64_t hash[GROUP];
+	unsigned leave = 0;
+	size_t mask = groupmask(meta(from)->cap);
+	char *slots = slotat(t, from, g * GROUP);
+	uint16_t *group = ctrl(from, g * GROUP);
+	for (unsigned full = fullslots(group); full; full &= full - 1) {
+		unsigned i = (unsigned)__builtin_ctz(full);
+		hash[i] = hashof(m, class, slots + i * t->unitsize);
+		bool leaves = (hash[i] & x->bit) != 0;
+		leave |= (unsigned)leaves << i;
+		if (rt_unlikely((hash[i] >> TAGBITS & mask) != g) && !leaves)
+			x->away[x->naway++] = (uint16_t)(g * GROUP + i);
+	}
+	rt_enter();
+	if (!t->noscan)
+		rt_barrier_before(t->unit, slots, (size_t)GROUP * t->unitsize);
+	for (; leave; leave &= leave - 1) {
+		unsigned i = (unsigned)__builtin_ctz(leave);
+		addentry(t, x->to, &x->fill, hash[i], slots + i * t->unitsize);
+		group[i] = EMPTY;
+		if (!t->noscan)
+			memset(slots + i * t->unitsize, 0, t->unitsize);
+	}
+	rt_leave();
+}
+
+static void
+dropdeleted(table *tab)
+{
+	struct meta *mt = meta(tab);
+	for (uint32_t i = 0; mt->deleted && i < mt->cap; i++) {
+		if (*ctrl(tab, i) == DELETED) {
+			*ctrl(tab, i) = EMPTY;
+			mt->deleted--;
+			mt->growthleft++;
+		}
+	}
+}
+
+// Brings entries that stay to the first EMPTY slot of their search, until each of them is there: where
+// one goes, another's search may end. Each step shortens a search.
+RT_INLINE void
+bringhome(const struct gort_maptype *t, const smap *m, table *tab, struct exodus *x, int class)
+{
+	for (bool moved = true; moved;) {
+		moved = false;
+		for (unsigned j = 0; j < x->naway; j++) {
+			size_t i = x->away[j];
+			char *slot = slotat(t, tab, i);
+			uint64_t hash = hashof(m, class, slot);
+			*ctrl(tab, i) = EMPTY;
+			size_t at = emptyslot(tab, groupmask(meta(tab)->cap), hash);
+			*ctrl(tab, at) = (uint16_t)(FULL | hash);
+			if (at == i)
+				continue;
+			copyslot(slotat(t, tab, at), slot, t->unitsize);
+			if (!t->noscan)
+				rt_map_clear_memory(t->unit, slot, t->unitsize);
+			x->away[j] = (uint16_t)at;
+			moved = true;
+		}
+	}
+}
+
+// Moves the entries of tab whose hashes have the bit to another table, which is new.
+RT_INLINE void
+leavetable(const struct gort_maptype *t, const smap *m, table *tab, struct exodus *x, int class)
+{
+	for (size_t g = 0; g <= groupmask(meta(tab)->cap); g++)
+		leavegroup(t, m, tab, g, x, class);
+	meta(tab)->growthleft += used(meta(x->to));
+	dropdeleted(tab);
+	bringhome(t, m, tab, x, class);
+}
+
+static void
+splitinplace(const struct gort_maptype *t, const smap *m, table *tab, table *upper, uint64_t bit)
+{
+	struct exodus x;
+	x.to = upper;
+	x.bit = bit;
+	x.naway = 0;
+	memset(&x.fill, 0, sizeof(x.fill));
+	if (t->keyclass == GORT_KEY_64)
+		leavetable(t, m, tab, &x, GORT_KEY_64);
+	else if (t->keyclass == GORT_KEY_32)
+		leavetable(t, m, tab, &x, GORT_KEY_32);
+	else
+		leavetable(t, m, tab, &x, GORT_KEY_STRING);
+	meta(tab)->localdepth++;
+}
+
+// The table keeps the lower half, unless an iterator may be on it, or functions that can panic or not
+// give a key the same hash again (NaN) are called: then both halves are new.
 static void
 split(const struct gort_maptype *t, smap *m, uint64_t hash)
 {
 	size_t n, lo;
 	table old = *tableof(m, hash);
 	uint8_t depth = meta(&old)->localdepth;
+	uint64_t bit = (uint64_t)1 << (63 - depth);
 	if (depth == m->globaldepth)
 		doubledir(m);
-	table halves[2];
-	halves[0] = newtable(t, meta(&old)->cap, depth + 1);
-	halves[1] = newtable(t, meta(&old)->cap, depth + 1);
-	moveentries(t, m, &old, halves, (uint64_t)1 << (63 - depth));
 	lo = dirrange(m, &old, hash, &n);
-	setdir(&m->dir[lo], n / 2, &halves[0]);
+	table halves[2];
+	halves[1] = newtable(t, meta(&old)->cap, depth + 1);
+	if (t->keyclass != GORT_KEY_OTHER && !rt_load(&meta(&old)->iterated)) {
+		splitinplace(t, m, &old, &halves[1], bit);
+	} else {
+		halves[0] = newtable(t, meta(&old)->cap, depth + 1);
+		moveentries(t, m, &old, halves, bit);
+		setdir(&m->dir[lo], n / 2, &halves[0]);
+	}
 	setdir(&m->dir[lo + n / 2], n / 2, &halves[1]);
 }
 
@@ -976,6 +1114,8 @@ entertable(struct gort_map_iter *it, const smap *m)
 {
 	const table *tab = tableof(m, it->pos);
 	uint32_t cap = meta(tab)->cap;
+	if (cap && !rt_load(&meta(tab)->iterated))
+		rt_store(&meta(tab)->iterated, 1);
 	it->ctrl = tab->ctrl;
 	it->slots = tab->slots;
 	it->span = 0;
