@@ -165,15 +165,21 @@ fullslots(const uint16_t *group)
 }
 
 // Sets the control word of a group's slot i by rewriting half the group: the next search loads halves,
-// and a CPU forwards them from its store buffer only if one store wrote them all. Else a put right after a delete
-// waits until everything before it, the delete's cache misses too, has retired.
+// and a CPU forwards one from its store buffer only if one store wrote all of it. Else a put right after
+// a delete waits until everything before it, the delete's cache misses too, has retired.
 RT_INLINE void
 setctrl(uint16_t *group, unsigned i, uint16_t c)
 {
 	typedef short v8 __attribute__((vector_size(16), may_alias));
-	typedef short v8u __attribute__((vector_size(16), aligned(2), may_alias));
-	static const short window[16] = {[8] = -1};
-	const v8 at = *(const v8u *)&window[8 - i % 8]; // all ones in the word of i
+	static const v8 words[] = {{-1},
+				   {0, -1},
+				   {0, 0, -1},
+				   {0, 0, 0, -1},
+				   {0, 0, 0, 0, -1},
+				   {0, 0, 0, 0, 0, -1},
+				   {0, 0, 0, 0, 0, 0, -1},
+				   {0, 0, 0, 0, 0, 0, 0, -1}};
+	const v8 at = words[i % 8];
 	v8 *half = (v8 *)(group + (i & 8));
 	*half = (*half & ~at) | (at & (short)c);
 }
@@ -780,15 +786,15 @@ gort_map_put_string_(gort_map *m, const char *str, ptrdiff_t len, uint32_t shape
 
 // The group where the search for a hash begins, and that of a slot's index in it.
 static inline uint16_t *
-firstgroup(const smap *m, const table *tab, uint64_t hash)
+firstgroup(const smap *m, table tab, uint64_t hash)
 {
-	return (uint16_t *)((uintptr_t)tab->ctrl + groupoffset(m, hash));
+	return (uint16_t *)((uintptr_t)tab.ctrl + groupoffset(m, hash));
 }
 
 static inline char *
-slotin(const smap *m, const table *tab, uint64_t hash, unsigned i)
+slotin(const smap *m, table tab, uint64_t hash, unsigned i)
 {
-	return tab->slots + (groupoffset(m, hash) / sizeof(uint16_t) + i) * m->slotsize;
+	return tab.slots + (groupoffset(m, hash) / sizeof(uint16_t) + i) * m->slotsize;
 }
 
 RT_INLINE bool
@@ -799,25 +805,19 @@ haskey(const char *slot, uint64_t k, size_t keysize)
 	return have == k;
 }
 
-RT_INLINE void
-endwrite_from(smap *m, uint32_t state)
-{
-	if (rt_unlikely(rt_load(&m->state) != (state | GORT_MAP_WRITING_)))
-		concurrent_writes();
-	rt_store(&m->state, state);
-}
-
 // A new entry in slot i, which is EMPTY, of a group. Slots are padded to the key's size.
 RT_INLINE char *
-occupy_int(smap *m, table *tab, uint64_t hash, uint16_t *group, unsigned i, uint64_t k, size_t keysize)
+occupy_int(smap *m, table tab, uint64_t hash, uint16_t *group, unsigned i, uint64_t k, size_t keysize)
 {
 	char *slot = slotin(m, tab, hash, i);
 	memcpy(slot, &k, keysize);
-	for (size_t at = keysize; at < m->slotsize; at += keysize) {
-		memcpy(slot + at, &(uint64_t){0}, keysize);
-		__asm__ volatile(""); // else the compiler calls memset
+	if (rt_likely(m->slotsize > keysize))
+		memset(slot + keysize, 0, keysize);
+	for (size_t at = 2 * keysize; rt_unlikely(at < m->slotsize); at += keysize) {
+		memset(slot + at, 0, keysize);
+		__asm__ volatile(""); // else the compiler calls memset for all
 	}
-	meta(tab)->growthleft--;
+	meta(&tab)->growthleft--;
 	setctrl(group, i, (uint16_t)(FULL | hash));
 	m->used++;
 	return slot;
@@ -830,7 +830,7 @@ put_int(smap *m, uint64_t k, size_t keysize, uint32_t shape)
 	char *slot;
 	rt_store(&m->state, shape | GORT_MAP_WRITING_);
 	uint64_t hash = gort_map_hash64_(k, m->seed, m->mul);
-	table *tab = tableof(m, hash);
+	const table tab = *tableof(m, hash);
 	uint16_t *group = firstgroup(m, tab, hash);
 	unsigned match = gort_group_match_(group, (uint16_t)(FULL | hash));
 	if (match) {
@@ -839,13 +839,13 @@ put_int(smap *m, uint64_t k, size_t keysize, uint32_t shape)
 			slot = NULL;
 	} else {
 		unsigned empty = gort_group_match_(group, EMPTY);
-		if (rt_unlikely(!empty || meta(tab)->growthleft == 0))
+		if (rt_unlikely(!empty || meta(&tab)->growthleft == 0))
 			slot = NULL;
 		else
 			slot = occupy_int(m, tab, hash, group, (unsigned)__builtin_ctz(empty), k,
 					  keysize);
 	}
-	endwrite_from(m, shape);
+	rt_store(&m->state, shape);
 	return rt_likely(slot != NULL) ? slot + m->elemoff : NULL;
 }
 
@@ -934,7 +934,7 @@ delete_int(smap *m, uint64_t k, size_t keysize)
 	uint32_t state = rt_load(&m->state);
 	rt_store(&m->state, state | GORT_MAP_WRITING_);
 	uint64_t hash = gort_map_hash64_(k, m->seed, m->mul);
-	table *tab = tableof(m, hash);
+	const table tab = *tableof(m, hash);
 	uint16_t *group = firstgroup(m, tab, hash);
 	unsigned match = gort_group_match_(group, (uint16_t)(FULL | hash));
 	if (rt_likely(gort_group_match_(group, EMPTY) != 0)) {
@@ -943,12 +943,12 @@ delete_int(smap *m, uint64_t k, size_t keysize)
 			done = ABSENT_KEY;
 		} else if (rt_likely(haskey(slotin(m, tab, hash, i), k, keysize))) {
 			setctrl(group, i, EMPTY);
-			meta(tab)->growthleft++;
+			meta(&tab)->growthleft++;
 			m->used--;
 			done = WAS_THERE;
 		}
 	}
-	endwrite_from(m, state);
+	rt_store(&m->state, state);
 	return done;
 }
 
