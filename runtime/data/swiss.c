@@ -22,9 +22,10 @@
 //     tell keys apart; lookups there ask the table for its size.
 //   - a slot that is not full holds no collected pointer
 //
-// Growth: a full table doubles, or splits in two at 1024 slots, so no write moves more than 896
-// entries. Replaced tables stay as they were: an iterator that is on one goes on with its order and
-// looks each key up in the map. The collector finds their contents when they are logged (setdir).
+// Growth: a full table doubles, or at 1024 slots gives half of its entries to another one, so no write
+// moves more than 896 entries. A table that an iterator has entered is replaced by two instead. Replaced
+// tables stay as they were: an iterator that is on one goes on with its order and looks each key up in
+// the map. The collector finds their contents when they are logged (setdir).
 //
 // Measured with control bytes of 7 hash bits (16-byte entries, 1e3 to 1e7 of them, EPYC of family 26):
 // groups of 8 with their control bytes beside them, and 7 slots with control bytes in 128 aligned bytes. Hits the same within
@@ -52,6 +53,7 @@ struct meta {
 	uint32_t deleted;    // DELETED slots
 	uint32_t cap;
 	uint8_t localdepth;
+	_Atomic uint8_t iterated; // an iterator has been here, and may be still; concurrent readers set it
 	uint64_t pad[2];
 };
 
@@ -163,15 +165,21 @@ fullslots(const uint16_t *group)
 }
 
 // Sets the control word of a group's slot i by rewriting half the group: the next search loads halves,
-// and a CPU forwards them from its store buffer only if one store wrote them all. Else a put right after a delete
-// waits until everything before it, the delete's cache misses too, has retired.
+// and a CPU forwards one from its store buffer only if one store wrote all of it. Else a put right after
+// a delete waits until everything before it, the delete's cache misses too, has retired.
 RT_INLINE void
 setctrl(uint16_t *group, unsigned i, uint16_t c)
 {
 	typedef short v8 __attribute__((vector_size(16), may_alias));
-	typedef short v8u __attribute__((vector_size(16), aligned(2), may_alias));
-	static const short window[16] = {[8] = -1};
-	const v8 at = *(const v8u *)&window[8 - i % 8]; // all ones in the word of i
+	static const v8 words[] = {{-1},
+				   {0, -1},
+				   {0, 0, -1},
+				   {0, 0, 0, -1},
+				   {0, 0, 0, 0, -1},
+				   {0, 0, 0, 0, 0, -1},
+				   {0, 0, 0, 0, 0, 0, -1},
+				   {0, 0, 0, 0, 0, 0, 0, -1}};
+	const v8 at = words[i % 8];
 	v8 *half = (v8 *)(group + (i & 8));
 	*half = (*half & ~at) | (at & (short)c);
 }
@@ -287,21 +295,45 @@ copyslot(char *dst, const char *src, size_t n)
 		memcpy(dst, src, n);
 }
 
+// Slots taken in each group of a table that is being filled. (Its control words tell as well, but those
+// written just now would have to get from the store buffer into a longer load.)
+struct fill {
+	uint8_t n[MAX_TABLE / GROUP];
+};
+
+// The same for such a table. Larger ones have no counts.
+static inline size_t
+nextslot(struct fill *fill, const table *tab, size_t mask, uint64_t hash)
+{
+	if (rt_unlikely(mask >= MAX_TABLE / GROUP))
+		return emptyslot(tab, mask, hash);
+	size_t g = (hash >> TAGBITS) & mask;
+	for (size_t step = 1; rt_unlikely(fill->n[g] == GROUP); step++)
+		g = (g + step) & mask;
+	return g * GROUP + fill->n[g]++;
+}
+
+RT_INLINE void
+addentry(const struct gort_maptype *t, table *tab, struct fill *fill, uint64_t hash, const char *slot)
+{
+	size_t at = nextslot(fill, tab, groupmask(meta(tab)->cap), hash);
+	*ctrl(tab, at) = (uint16_t)(FULL | hash);
+	copyslot(slotat(t, tab, at), slot, t->unitsize);
+	meta(tab)->growthleft--;
+}
+
 // Copies from's entries to to[0], or with a bit to to[0] and to[1] by that bit of their hashes.
 RT_INLINE void
 moveentries_by(const struct gort_maptype *t, const smap *m, const table *from, table *to,
 	       uint64_t bit, int class)
 {
+	struct fill fill[2] = {0};
 	for (size_t g = 0; g <= groupmask(meta(from)->cap); g++) {
 		for (unsigned full = fullslots(ctrl(from, g * GROUP)); full; full &= full - 1) {
-			size_t i = g * GROUP + (size_t)__builtin_ctz(full);
-			char *slot = slotat(t, from, i);
+			char *slot = slotat(t, from, g * GROUP + (size_t)__builtin_ctz(full));
 			uint64_t hash = hashof(m, class, keyof(t, slot));
-			table *tab = &to[(hash & bit) != 0];
-			size_t at = emptyslot(tab, groupmask(meta(tab)->cap), hash);
-			*ctrl(tab, at) = (uint16_t)(FULL | hash);
-			copyslot(slotat(t, tab, at), slot, t->unitsize);
-			meta(tab)->growthleft--;
+			bool half = (hash & bit) != 0;
+			addentry(t, &to[half], &fill[half], hash, slot);
 		}
 	}
 }
@@ -352,20 +384,132 @@ replace(const struct gort_maptype *t, smap *m, uint64_t hash, uint32_t cap)
 		m->groupmask = groupmask(cap) * GROUP_BYTES;
 }
 
+// Entries that leave one table for another.
+struct exodus {
+	table *to;
+	struct fill fill; // of to
+	uint64_t bit;     // theirs in the hash
+	unsigned naway;
+	uint16_t away[MAX_TABLE]; // slots of those that stay, but not in the group where they belong
+};
+
+// Moves the leaving entries of a group. Inside, as what is cleared must have been logged in the same cycle.
+RT_INLINE void
+leavegroup(const struct gort_maptype *t, const smap *m, table *from, size_t g, struct exodus *x, int class)
+{
+	uint64_t hash[GROUP];
+	unsigned leave = 0;
+	size_t mask = groupmask(meta(from)->cap);
+	char *slots = slotat(t, from, g * GROUP);
+	uint16_t *group = ctrl(from, g * GROUP);
+	for (unsigned full = fullslots(group); full; full &= full - 1) {
+		unsigned i = (unsigned)__builtin_ctz(full);
+		hash[i] = hashof(m, class, slots + i * t->unitsize);
+		bool leaves = (hash[i] & x->bit) != 0;
+		leave |= (unsigned)leaves << i;
+		if (rt_unlikely((hash[i] >> TAGBITS & mask) != g) && !leaves)
+			x->away[x->naway++] = (uint16_t)(g * GROUP + i);
+	}
+	rt_enter();
+	if (!t->noscan)
+		rt_barrier_before(t->unit, slots, (size_t)GROUP * t->unitsize);
+	for (; leave; leave &= leave - 1) {
+		unsigned i = (unsigned)__builtin_ctz(leave);
+		addentry(t, x->to, &x->fill, hash[i], slots + i * t->unitsize);
+		group[i] = EMPTY;
+		if (!t->noscan)
+			memset(slots + i * t->unitsize, 0, t->unitsize);
+	}
+	rt_leave();
+}
+
+static void
+dropdeleted(table *tab)
+{
+	struct meta *mt = meta(tab);
+	for (uint32_t i = 0; mt->deleted && i < mt->cap; i++) {
+		if (*ctrl(tab, i) == DELETED) {
+			*ctrl(tab, i) = EMPTY;
+			mt->deleted--;
+			mt->growthleft++;
+		}
+	}
+}
+
+// Brings entries that stay to the first EMPTY slot of their search, until each of them is there: where
+// one goes, another's search may end. Each step shortens a search.
+RT_INLINE void
+bringhome(const struct gort_maptype *t, const smap *m, table *tab, struct exodus *x, int class)
+{
+	for (bool moved = true; moved;) {
+		moved = false;
+		for (unsigned j = 0; j < x->naway; j++) {
+			size_t i = x->away[j];
+			char *slot = slotat(t, tab, i);
+			uint64_t hash = hashof(m, class, slot);
+			*ctrl(tab, i) = EMPTY;
+			size_t at = emptyslot(tab, groupmask(meta(tab)->cap), hash);
+			*ctrl(tab, at) = (uint16_t)(FULL | hash);
+			if (at == i)
+				continue;
+			copyslot(slotat(t, tab, at), slot, t->unitsize);
+			if (!t->noscan)
+				rt_map_clear_memory(t->unit, slot, t->unitsize);
+			x->away[j] = (uint16_t)at;
+			moved = true;
+		}
+	}
+}
+
+// Moves the entries of tab whose hashes have the bit to another table, which is new.
+RT_INLINE void
+leavetable(const struct gort_maptype *t, const smap *m, table *tab, struct exodus *x, int class)
+{
+	for (size_t g = 0; g <= groupmask(meta(tab)->cap); g++)
+		leavegroup(t, m, tab, g, x, class);
+	meta(tab)->growthleft += used(meta(x->to));
+	dropdeleted(tab);
+	bringhome(t, m, tab, x, class);
+}
+
+static void
+splitinplace(const struct gort_maptype *t, const smap *m, table *tab, table *upper, uint64_t bit)
+{
+	struct exodus x;
+	x.to = upper;
+	x.bit = bit;
+	x.naway = 0;
+	memset(&x.fill, 0, sizeof(x.fill));
+	if (t->keyclass == GORT_KEY_64)
+		leavetable(t, m, tab, &x, GORT_KEY_64);
+	else if (t->keyclass == GORT_KEY_32)
+		leavetable(t, m, tab, &x, GORT_KEY_32);
+	else
+		leavetable(t, m, tab, &x, GORT_KEY_STRING);
+	meta(tab)->localdepth++;
+}
+
+// The table keeps the lower half, unless an iterator may be on it, or functions that can panic or not
+// give a key the same hash again (NaN) are called: then both halves are new.
 static void
 split(const struct gort_maptype *t, smap *m, uint64_t hash)
 {
 	size_t n, lo;
 	table old = *tableof(m, hash);
 	uint8_t depth = meta(&old)->localdepth;
+	uint64_t bit = (uint64_t)1 << (63 - depth);
 	if (depth == m->globaldepth)
 		doubledir(m);
-	table halves[2];
-	halves[0] = newtable(t, meta(&old)->cap, depth + 1);
-	halves[1] = newtable(t, meta(&old)->cap, depth + 1);
-	moveentries(t, m, &old, halves, (uint64_t)1 << (63 - depth));
 	lo = dirrange(m, &old, hash, &n);
-	setdir(&m->dir[lo], n / 2, &halves[0]);
+	table halves[2];
+	halves[1] = newtable(t, meta(&old)->cap, depth + 1);
+	if (t->keyclass != GORT_KEY_OTHER && !rt_load(&meta(&old)->iterated)) {
+		splitinplace(t, m, &old, &halves[1], bit);
+	} else {
+		halves[0] = newtable(t, meta(&old)->cap, depth + 1);
+		moveentries(t, m, &old, halves, bit);
+		setdir(&m->dir[lo], n / 2, &halves[0]);
+	}
 	setdir(&m->dir[lo + n / 2], n / 2, &halves[1]);
 }
 
@@ -642,15 +786,15 @@ gort_map_put_string_(gort_map *m, const char *str, ptrdiff_t len, uint32_t shape
 
 // The group where the search for a hash begins, and that of a slot's index in it.
 static inline uint16_t *
-firstgroup(const smap *m, const table *tab, uint64_t hash)
+firstgroup(const smap *m, table tab, uint64_t hash)
 {
-	return (uint16_t *)((uintptr_t)tab->ctrl + groupoffset(m, hash));
+	return (uint16_t *)((uintptr_t)tab.ctrl + groupoffset(m, hash));
 }
 
 static inline char *
-slotin(const smap *m, const table *tab, uint64_t hash, unsigned i)
+slotin(const smap *m, table tab, uint64_t hash, unsigned i)
 {
-	return tab->slots + (groupoffset(m, hash) / sizeof(uint16_t) + i) * m->slotsize;
+	return tab.slots + (groupoffset(m, hash) / sizeof(uint16_t) + i) * m->slotsize;
 }
 
 RT_INLINE bool
@@ -661,25 +805,19 @@ haskey(const char *slot, uint64_t k, size_t keysize)
 	return have == k;
 }
 
-RT_INLINE void
-endwrite_from(smap *m, uint32_t state)
-{
-	if (rt_unlikely(rt_load(&m->state) != (state | GORT_MAP_WRITING_)))
-		concurrent_writes();
-	rt_store(&m->state, state);
-}
-
 // A new entry in slot i, which is EMPTY, of a group. Slots are padded to the key's size.
 RT_INLINE char *
-occupy_int(smap *m, table *tab, uint64_t hash, uint16_t *group, unsigned i, uint64_t k, size_t keysize)
+occupy_int(smap *m, table tab, uint64_t hash, uint16_t *group, unsigned i, uint64_t k, size_t keysize)
 {
 	char *slot = slotin(m, tab, hash, i);
 	memcpy(slot, &k, keysize);
-	for (size_t at = keysize; at < m->slotsize; at += keysize) {
-		memcpy(slot + at, &(uint64_t){0}, keysize);
-		__asm__ volatile(""); // else the compiler calls memset
+	if (rt_likely(m->slotsize > keysize))
+		memset(slot + keysize, 0, keysize);
+	for (size_t at = 2 * keysize; rt_unlikely(at < m->slotsize); at += keysize) {
+		memset(slot + at, 0, keysize);
+		__asm__ volatile(""); // else the compiler calls memset for all
 	}
-	meta(tab)->growthleft--;
+	meta(&tab)->growthleft--;
 	setctrl(group, i, (uint16_t)(FULL | hash));
 	m->used++;
 	return slot;
@@ -692,7 +830,7 @@ put_int(smap *m, uint64_t k, size_t keysize, uint32_t shape)
 	char *slot;
 	rt_store(&m->state, shape | GORT_MAP_WRITING_);
 	uint64_t hash = gort_map_hash64_(k, m->seed, m->mul);
-	table *tab = tableof(m, hash);
+	const table tab = *tableof(m, hash);
 	uint16_t *group = firstgroup(m, tab, hash);
 	unsigned match = gort_group_match_(group, (uint16_t)(FULL | hash));
 	if (match) {
@@ -701,13 +839,13 @@ put_int(smap *m, uint64_t k, size_t keysize, uint32_t shape)
 			slot = NULL;
 	} else {
 		unsigned empty = gort_group_match_(group, EMPTY);
-		if (rt_unlikely(!empty || meta(tab)->growthleft == 0))
+		if (rt_unlikely(!empty || meta(&tab)->growthleft == 0))
 			slot = NULL;
 		else
 			slot = occupy_int(m, tab, hash, group, (unsigned)__builtin_ctz(empty), k,
 					  keysize);
 	}
-	endwrite_from(m, shape);
+	rt_store(&m->state, shape);
 	return rt_likely(slot != NULL) ? slot + m->elemoff : NULL;
 }
 
@@ -796,7 +934,7 @@ delete_int(smap *m, uint64_t k, size_t keysize)
 	uint32_t state = rt_load(&m->state);
 	rt_store(&m->state, state | GORT_MAP_WRITING_);
 	uint64_t hash = gort_map_hash64_(k, m->seed, m->mul);
-	table *tab = tableof(m, hash);
+	const table tab = *tableof(m, hash);
 	uint16_t *group = firstgroup(m, tab, hash);
 	unsigned match = gort_group_match_(group, (uint16_t)(FULL | hash));
 	if (rt_likely(gort_group_match_(group, EMPTY) != 0)) {
@@ -805,12 +943,12 @@ delete_int(smap *m, uint64_t k, size_t keysize)
 			done = ABSENT_KEY;
 		} else if (rt_likely(haskey(slotin(m, tab, hash, i), k, keysize))) {
 			setctrl(group, i, EMPTY);
-			meta(tab)->growthleft++;
+			meta(&tab)->growthleft++;
 			m->used--;
 			done = WAS_THERE;
 		}
 	}
-	endwrite_from(m, state);
+	rt_store(&m->state, state);
 	return done;
 }
 
@@ -976,6 +1114,8 @@ entertable(struct gort_map_iter *it, const smap *m)
 {
 	const table *tab = tableof(m, it->pos);
 	uint32_t cap = meta(tab)->cap;
+	if (cap && !rt_load(&meta(tab)->iterated))
+		rt_store(&meta(tab)->iterated, 1);
 	it->ctrl = tab->ctrl;
 	it->slots = tab->slots;
 	it->span = 0;

@@ -555,6 +555,58 @@ GORT_TEST(map, delete_everything_while_iterating)
 	}
 }
 
+// Growth with full groups and what deletions leave in them: each time the tables change, all is checked.
+GORT_TEST(map, splits_leave_every_entry_where_it_is_found)
+{
+	const struct kind *kinds[] = {&u64, &u32, &ptr, &str};
+	for (int round = 0; round < 80; round++) {
+		const struct kind *k = kinds[round % 4];
+		gort_map *m = k->make(0);
+		forget();
+		size_t capacity = 0;
+		for (int i = 0, deletes = (int)rnd(40); i < NKEYS; i++) {
+			put(k, m, i);
+			if ((int)rnd(100) < deletes)
+				del(k, m, (int)rnd((uint64_t)i + 1));
+			if (rt_map_capacity(m) != capacity || i == NKEYS - 1) {
+				capacity = rt_map_capacity(m);
+				rt_check_map(m);
+				for (int j = 0; j <= i; j++)
+					check_get(k, m, j);
+			}
+		}
+		check_iteration(k, m);
+	}
+}
+
+// Tables split under an iterator, before, behind and where it is.
+GORT_TEST(map, growth_during_iteration_visits_nothing_twice)
+{
+	static int seen[NKEYS];
+	const struct kind *kinds[] = {&u64, &u32, &str, &bytes};
+	for (int round = 0; round < 120; round++) {
+		const struct kind *k = kinds[round % 4];
+		int n = 600 + (int)rnd(1500), next = n;
+		gort_map *m = k->make(0);
+		forget();
+		memset(seen, 0, sizeof(seen));
+		for (int i = 0; i < n; i++)
+			put(k, m, i);
+		gort_map_iter it = gort_map_iterate(m);
+		int burst = 1 + (int)rnd(60);
+		while (gort_map_next(&it)) {
+			int i = k->id(it.key);
+			CHECK(present[i] && !seen[i]++);
+			CHECK_EQ(k->val(it.value), values[i]);
+			for (int j = 0; j < burst && next < NKEYS; j++)
+				put(k, m, next++);
+		}
+		for (int i = 0; i < n; i++)
+			CHECK(seen[i]);
+		rt_check_map(m);
+	}
+}
+
 // A queue: put at one end, delete at the other. The memory must not grow with the number of puts.
 GORT_TEST(map, churn_does_not_grow_the_table)
 {
