@@ -356,6 +356,35 @@ yield_soon(void)
 	rt_tls_note_request();
 }
 
+static bool
+due(void)
+{
+	return rt_load(&rt_gc.heap_live) >= rt_load(&rt_gc.trigger) || rt_debug.gcstress;
+}
+
+static bool
+begun(void)
+{
+	rt_lock(&rt_gc.lock);
+	bool yes = rt_gc.begun != rt_gc.ended;
+	rt_unlock(&rt_gc.lock);
+	return yes;
+}
+
+// Another is about to stop the world for t0, which takes long where threads wait for CPUs. Until then
+// nobody allocates far beyond the goal; who waits leaves its CPU to those that must stop.
+static void
+wait_for_t0(void *unused)
+{
+	(void)unused;
+	while (begun() && !rt_gc_marking() && rt_load(&rt_gc.heap_live) / 11 * 10 > rt_load(&rt_gc.goal)) {
+		if (rt_load(&sched.gcwaiting))
+			rt_stop_here(NULL);
+		else
+			rt_os_yield();
+	}
+}
+
 void
 rt_gc_before_span(size_t bytes)
 {
@@ -369,9 +398,12 @@ rt_gc_before_span(size_t bytes)
 		if (rt_unlikely(rt_limit_set()))
 			rt_limit_sweep(bytes);
 	}
-	bool due = rt_load(&rt_gc.heap_live) >= rt_load(&rt_gc.trigger) || rt_debug.gcstress;
-	if (rt_likely(!due) || !may_collect() || !try_begin())
+	if (rt_likely(!due()) || !may_collect())
 		return;
+	if (!try_begin()) {
+		rt_systemstack(wait_for_t0, NULL);
+		return;
+	}
 	gcStart(false);
 	if (rt_gc_marking())
 		yield_soon();
