@@ -76,7 +76,7 @@ struct hmap {
 static_assert(offsetof(struct hmap, t) == offsetof(struct map_head, t), "map_head");
 static_assert(offsetof(struct hmap, t) == 48, "the documented 48 bytes, then ours");
 // Inlined lookups test the shape of any map: nevacuate has no bit 31 that would make it look like one.
-static_assert(offsetof(struct hmap, nevacuate) == offsetof(struct gort_map_, shape), "shape");
+static_assert(offsetof(struct hmap, nevacuate) == offsetof(struct gort_map_, state), "shape");
 
 static const gort_type hmaptype = {
 	.size = sizeof(struct hmap),

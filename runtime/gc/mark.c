@@ -133,6 +133,17 @@ queue_empty(void)
 
 // ---- workers' state ----
 
+// No thread but the one that has pp marks, shades or allocates. A P beyond GOMAXPROCS may be at work until its
+// thread has retired it; none comes to life without a stop, before which rt_mark_some returns.
+static bool
+only_p(const struct p *pp)
+{
+	for (int32_t i = 0; i < nallp; i++)
+		if (allp[i] != pp && rt_load_acquire(&allp[i]->status) != Pdead)
+			return false;
+	return true;
+}
+
 struct gcwork *
 rt_gcwork(struct p *pp)
 {
@@ -145,8 +156,7 @@ rt_gcwork(struct p *pp)
 	w->base = rt_heap.base;
 	w->grown = rt_load(&rt_heap.grown);
 	w->info = rt_heap.info;
-	// With one P whoever marks holds it; with the world stopped, too.
-	w->g.alone = gomaxprocs == 1 || rt_world_stopped();
+	w->g.alone = rt_world_stopped() || only_p(pp);
 	return w;
 }
 

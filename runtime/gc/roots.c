@@ -407,16 +407,20 @@ mark_stored_slots(struct gcwork *w, const struct m *mp)
 }
 
 static void
-mark_running(struct gcwork *w, struct g *gp)
+mark_whole(struct gcwork *w, struct g *gp)
 {
 	rt_scan_stack(gp, mark_stack, w);
 	mark_g(w, gp);
 	rt_store(&gp->gcscan, scanned_value());
+}
+
+static void
+mark_running(struct gcwork *w, struct g *gp)
+{
+	mark_whole(w, gp);
 	// What it starts may never run as this g: its arguments move to a larger stack.
-	if (gp->newg) {
-		rt_scan_stack(gp->newg, mark_stack, w);
-		rt_store(&gp->newg->gcscan, scanned_value());
-	}
+	if (gp->newg)
+		mark_whole(w, gp->newg);
 }
 
 void
@@ -427,9 +431,12 @@ rt_roots_t0(struct gcwork *w)
 	rt_store(&rt_gc.cur.stack_bytes, 0);
 	rt_gc.cur.global_bytes = 0;
 	rt_roots_each_range(mark_global, w);
+	// Before the Ms: a foreign thread that comes in meanwhile is in neither or in both.
+	rt_store(&cursor, rt_load_acquire(&allgs));
 	for (struct m *mp = rt_load_acquire(&allm); mp; mp = mp->alllink) {
-		if (mp->curg)
-			mark_running(w, mp->curg);
+		struct g *gp = rt_load_acquire(&mp->curg); // a thread without a P may be about to leave it
+		if (gp)
+			mark_running(w, gp);
 		mark_stored_slots(w, mp);
 	}
 	if (rt_gstatus(rt_main_g) != Gdead && rt_load(&rt_main_g->gcscan) != scanned_value())
@@ -437,7 +444,6 @@ rt_roots_t0(struct gcwork *w)
 	for (int32_t i = 0; i < nallp; i++)
 		mark_p(w, allp[i]);
 	rt_pool_for_each_range(mark_pool_range, w);
-	rt_store(&cursor, rt_load_acquire(&allgs));
 	rt_attached_t0();
 }
 

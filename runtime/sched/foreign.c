@@ -78,8 +78,9 @@ new_extra(void)
 	mp->foreign = true;
 	mp->g0->stack = (struct stack){.lo = (uintptr_t)stack, .hi = (uintptr_t)stack + G0_STACK};
 	rt_store(&gp->status, Gdead);
-	rt_allgadd(gp);
+	// Before it is in allgs: a stop, which this thread does not hold up, reads it by way of its M.
 	rt_store(&mp->curg, gp);
+	rt_allgadd(gp);
 	return mp;
 }
 

@@ -95,6 +95,10 @@ move_to_big(struct p *pp, struct g *gp, size_t bytes)
 		rt_store(&big->status, Gdead);
 		rt_allgadd(big);
 	}
+	// The creator may have been parked since the stub, and a marking have begun: big counts as scanned, so
+	// what moves to it must be.
+	if (rt_unlikely(rt_load(&rt_gc_epoch) != 0))
+		rt_gc_scan_before_run(gp);
 	rt_fiber_create(big);
 	rt_fiber_reuse(big, big->stack.lo);
 	rt_gobuf_init(&big->sched, big->stack.hi, rt_gobuf_regs(&gp->sched));
@@ -113,7 +117,7 @@ gort_go_start_(void (*fn)(void), size_t stack_bytes)
 	mp->curg->newg = NULL;
 	if (!fn)
 		rt_fatal("go of nil func value");
-	if (stack_bytes > rt_stack_slot - RT_STACK_GUARD - 1024)
+	if (stack_bytes > rt_stack_bytes)
 		gp = move_to_big(mp->p, gp, stack_bytes);
 	rt_gobuf_set_fn(&gp->sched, (void *)fn);
 	make_runnable(mp->p, gp, (void *)fn);

@@ -362,7 +362,7 @@ retirep(struct m *mp)
 	}
 	struct p *pp = rt_releasep(mp);
 	rt_runqdrain_locked(pp);
-	rt_store(&pp->status, Pdead);
+	rt_store_release(&pp->status, Pdead); // pairs with only_p in gc/mark.c
 	rt_unlock(&sched.lock);
 	if (mp->spinning) {
 		mp->spinning = false;
@@ -496,10 +496,7 @@ stoplockedm(struct m *mp)
 	RT_BUMP(&sched.nmidlelocked, 1);
 	rt_checkdead_locked();
 	rt_unlock(&sched.lock);
-	rt_note_sleep(&mp->park);
-	rt_note_clear(&mp->park);
-	rt_acquirep(mp, mp->nextp);
-	mp->nextp = NULL;
+	rt_wait_for_p(mp);
 	return mp->lockedg;
 }
 
@@ -622,7 +619,9 @@ rt_switch_away(struct m *mp, struct g *gp, struct finish fin)
 	if (next) {
 		start_running(mp, next);
 	} else {
-		rt_store(&mp->curg, NULL);
+		// release: a stop that does not wait for this M (rt_exitsyscall) and finds no curg sees the
+		// status, and the registers saved before it.
+		rt_store_release(&mp->curg, NULL);
 		next = mp->g0;
 		rt_setg(next);
 	}
@@ -692,13 +691,17 @@ rt_gosched(void)
 {
 	struct m *mp = rt_getm();
 	struct p *pp = mp->p;
+	bool others = rt_load(&pp->runqhead) != rt_load(&pp->runqtail) || rt_load(&pp->runnext);
+	bool global = rt_load(&sched.runqsize) > 0;
 	// Alone: nobody to let run.
-	if (!rt_load(&pp->slow) && rt_load(&pp->runqhead) == rt_load(&pp->runqtail) &&
-	    !rt_load(&pp->runnext) && rt_load(&sched.runqsize) == 0 && !rt_load(&pp->timer0when))
+	if (!others && !global && !rt_load(&pp->slow) && !rt_load(&pp->timer0when))
 		return;
 	struct g *gp = mp->curg;
+	// When all others wait in the global queue the caller goes behind them: from this P's own queue it would
+	// come before them 60 times of 61, and who was preempted might wait for as many yields.
+	bool behind = global && !others;
 	rt_casgstatus(gp, Grunning, Grunnable);
-	rt_switch_away(mp, gp, (struct finish){.op = FIN_RUNQ, .g = gp});
+	rt_switch_away(mp, gp, (struct finish){.op = behind ? FIN_GLOBRUNQ : FIN_RUNQ, .g = gp});
 }
 
 void

@@ -256,6 +256,7 @@ extern struct schedt {
 	_Atomic int64_t polluntil;
 	_Atomic uint32_t pollseq;   // changes to wake it; a futex word while there is no netpoller
 	_Atomic int64_t lastpoll;   // rt_nanotime of the last look at the network
+	_Atomic uint32_t nfired;    // timers that have fired; a hint, some may be missing
 	// The stop in force (sched/stw.c). Under lock.
 	_Atomic int32_t stopwait;   // Ps not stopped yet
 	struct rt_note stopnote;
@@ -335,6 +336,7 @@ rt_gstatus(const struct g *gp)
 // are counted apart. Returns the rt_nanotime at which it began to stop anybody.
 int64_t rt_stop_world(const char *reason);
 void rt_start_world(void);
+// Who asks has a P, or has stopped the world: then it is true from the moment that everybody has stopped.
 bool rt_world_stopped(void);
 // Calls fn(arg) on a goroutine's stack, with its P; the world does not wait for fn, which may take long (a
 // page fault of a huge page, the clearing of megabytes) and touches nothing that others see. What the

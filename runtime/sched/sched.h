@@ -59,6 +59,7 @@ _Noreturn void rt_m_park_forever(void);
 // ---- thread.c ----
 void rt_mcommoninit(struct m *mp);
 void rt_minit(struct m *mp); // on the new thread: from here on it is an M, inside the runtime
+void rt_wait_for_p(struct m *mp);
 void rt_stopm(struct m *mp);
 void rt_bind_g0(struct m *mp);
 void rt_thread_stack_bounds(struct stack *st);
@@ -120,5 +121,10 @@ int64_t rt_poll_until(void);
 // goroutines whose descriptors became ready, by schedlink, still Gwaiting.
 uint32_t rt_poll_seq(void);
 struct g *rt_poll_sleep(int64_t until, uint32_t seq);
+// When a sleep until `until` that begins now should end, if `fired` timers have fired in the last `took` ns:
+// later where many fire, as one wakeup (two switches of threads, some system calls) should then serve ENOUGH
+// of them; but only if so many come within MOST ns, which is also the most that it delays. What is added
+// meanwhile and is due before `until` wakes the sleeper as ever.
+int64_t rt_poll_coalesce(int64_t until, int64_t now, int64_t took, uint32_t fired);
 // A timer at `when` was added: whoever sleeps longer must not.
 void rt_poll_wake(int64_t when);

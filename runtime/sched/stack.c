@@ -21,16 +21,17 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
-#define DEFAULT_SLOT ((size_t)256 << 10)
-#define MIN_SLOT ((size_t)128 << 10)
-#define MAX_SLOT ((size_t)64 << 20)
+#define DEFAULT_STACK ((size_t)192 << 10)
+#define MIN_STACK ((size_t)64 << 10)
 #define ARENA_BYTES ((size_t)512 << 30)
 #define MIN_ARENA_BYTES ((size_t)1 << 30)
+#define PAGE ((size_t)4096)
 #define PROT_NONE_SLOTS 16384u
-#define COLOURS 8u
+#define COLOURS 16u
 
-size_t rt_stack_slot;
+size_t rt_stack_bytes;
 
+static size_t slot_bytes;
 static uintptr_t arena_lo, arena_hi;
 static _Atomic uint64_t next_slot;
 static bool guard_by_madvise;
@@ -44,16 +45,24 @@ struct bigstack {
 static _Atomic(struct bigstack *) bigstacks;
 static struct rt_mutex biglock;
 
-static size_t
-slot_size(void)
+// Sets the sizes: the top page has room for the g and colour, and what a goroutine starts with.
+static void
+size_stacks(void)
 {
+	static_assert(sizeof(struct g) + COLOURS * RT_CACHE_LINE + 512 <= PAGE, "the top page");
 	// ASan's red zones make frames several times larger.
-	size_t want = rt_env_stack() ? rt_env_stack() + RT_STACK_GUARD
-				     : DEFAULT_SLOT * (RT_ASAN || RT_TSAN ? 4 : 1);
-	size_t slot = MIN_SLOT;
-	while (slot < want && slot < MAX_SLOT)
-		slot *= 2;
-	return slot;
+	size_t bytes = rt_env_stack() ? rt_max(rt_env_stack(), MIN_STACK)
+				      : DEFAULT_STACK * (RT_ASAN || RT_TSAN ? 4 : 1);
+	rt_stack_bytes = rt_round_up(bytes, PAGE);
+	size_t pages = (RT_STACK_GUARD + rt_stack_bytes) / PAGE + 1;
+	slot_bytes = (pages | 1) * PAGE;
+}
+
+// The slot that addr, in the arena, lies in.
+static uintptr_t
+slot_of(uintptr_t addr)
+{
+	return addr - (addr - arena_lo) % slot_bytes;
 }
 
 static bool
@@ -65,14 +74,14 @@ install_guard(uintptr_t p)
 void
 rt_stackinit(void)
 {
-	rt_stack_slot = slot_size();
+	size_stacks();
 	size_t got;
-	char *p = rt_os_reserve(ARENA_BYTES, MIN_ARENA_BYTES, rt_stack_slot, &got);
+	char *p = rt_os_reserve(ARENA_BYTES, MIN_ARENA_BYTES, PAGE, &got);
 	if (!p)
 		rt_fatal("runtime: cannot reserve %zu bytes of address space for goroutine stacks",
 			 MIN_ARENA_BYTES);
 	arena_lo = (uintptr_t)p;
-	arena_hi = arena_lo + rt_round_down(got, rt_stack_slot);
+	arena_hi = arena_lo + got / slot_bytes * slot_bytes;
 	rt_os_hugepage(p, got, false);
 	int saved = errno;
 	guard_by_madvise = install_guard(arena_lo);
@@ -94,11 +103,11 @@ struct g *
 rt_stack_new_g(void)
 {
 	uint64_t i = atomic_fetch_add_explicit(&next_slot, 1, memory_order_relaxed);
-	uintptr_t slot = arena_lo + i * rt_stack_slot;
+	uintptr_t slot = arena_lo + i * slot_bytes;
 	if (slot >= arena_hi)
 		return NULL;
 	guard_slot(slot, i);
-	uintptr_t top = slot + rt_stack_slot - (i % COLOURS) * RT_CACHE_LINE;
+	uintptr_t top = slot + slot_bytes - (i % COLOURS) * RT_CACHE_LINE;
 	struct g *gp = (struct g *)rt_round_down(top - sizeof(struct g), (uintptr_t)RT_CACHE_LINE);
 	gp->stack.lo = slot + RT_STACK_GUARD;
 	gp->stack.hi = (uintptr_t)gp;
@@ -125,7 +134,7 @@ bigstack_get(void)
 struct g *
 rt_stack_new_big_g(size_t bytes)
 {
-	bytes = rt_round_up(bytes, (size_t)4096);
+	bytes = rt_round_up(bytes, PAGE);
 	size_t total = bytes + RT_STACK_GUARD;
 	void *p = mmap(NULL, total, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
@@ -158,9 +167,9 @@ bool
 rt_stack_bounds(uintptr_t sp, uintptr_t *lo, uintptr_t *hi)
 {
 	if (sp >= arena_lo && sp < arena_hi) {
-		*lo = rt_round_down(sp, (uintptr_t)rt_stack_slot) + RT_STACK_GUARD;
+		*lo = slot_of(sp) + RT_STACK_GUARD;
 		// The g at the top may be read too: it is mapped, and no frame lies in it.
-		*hi = rt_round_down(sp, (uintptr_t)rt_stack_slot) + rt_stack_slot;
+		*hi = slot_of(sp) + slot_bytes;
 		return sp >= *lo;
 	}
 	for (struct bigstack *b = rt_load_acquire(&bigstacks); b; b = b->next) {
@@ -175,10 +184,8 @@ rt_stack_bounds(uintptr_t sp, uintptr_t *lo, uintptr_t *hi)
 size_t
 rt_stack_guard_hit(uintptr_t addr)
 {
-	if (addr >= arena_lo && addr < arena_hi) {
-		bool hit = addr % rt_stack_slot < RT_STACK_GUARD;
-		return hit ? rt_stack_slot - RT_STACK_GUARD : 0;
-	}
+	if (addr >= arena_lo && addr < arena_hi)
+		return addr - slot_of(addr) < RT_STACK_GUARD ? rt_stack_bytes : 0;
 	for (struct bigstack *b = rt_load_acquire(&bigstacks); b; b = b->next) {
 		uintptr_t lo = rt_load(&b->lo), hi = rt_load_acquire(&b->hi);
 		if (hi && addr < lo && addr >= lo - RT_STACK_GUARD)
@@ -193,8 +200,7 @@ rt_stack_check_canary(const struct g *gp)
 	if (guard_by_madvise || gp->big)
 		return;
 	if (*(const uint64_t *)gp->stack.lo != 0) {
-		rt_printf("runtime: goroutine stack exceeds %zu-byte limit\n",
-			  rt_stack_slot - RT_STACK_GUARD);
+		rt_printf("runtime: goroutine stack exceeds %zu-byte limit\n", rt_stack_bytes);
 		rt_fatal("stack overflow");
 	}
 }
@@ -204,7 +210,7 @@ rt_stack_release(struct g *gp)
 {
 	if (gp->big)
 		return 0;
-	uintptr_t top = rt_round_down(gp->stack.hi, (uintptr_t)4096);
+	uintptr_t top = rt_round_down(gp->stack.hi, (uintptr_t)PAGE);
 	rt_os_release((void *)gp->stack.lo, top - gp->stack.lo);
 	return top - gp->stack.lo;
 }

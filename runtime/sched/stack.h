@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Goroutine stacks. One NORESERVE arena of aligned slots; each slot, from its low end:
+// Goroutine stacks. One NORESERVE arena of slots; each slot, from its low end:
 //
 //   | guard 64 KiB | stack ... grows down ... | struct g | colour |
-//   slot          lo                         hi                  slot + RT_STACK_SLOT
+//   slot          lo                         hi                  the next slot
+//
+// A slot has an odd number of pages. A parked goroutine is little more than its topmost page; with a power
+// of two between them these pages would share the low bits of their numbers, and with them one or two sets
+// of the TLB: with a hundred goroutines each visit would cost a walk through the page tables.
 //
 // The g lives at the top of its slot for ever, so stacks are reused as their g's are: LIFO, without a
 // system call. Memory is committed by touching it and returned by the scavenger. The colour shifts the
-// top by a few cache lines so that hot lines of many goroutines do not share a cache set.
+// top by up to 1 KiB within its page, so that hot lines of many goroutines do not share a cache set.
 //
 // Larger stacks (goroutine 1, gort_go_stack) are mappings of their own, their g's in persistent memory.
 #pragma once
@@ -17,8 +21,8 @@ struct g;
 
 #define RT_STACK_GUARD ((size_t)64 << 10)
 
-// Sizes: set once by rt_stackinit.
-extern size_t rt_stack_slot;
+// What a goroutine can use of a slot; set once by rt_stackinit.
+extern size_t rt_stack_bytes;
 
 void rt_stackinit(void);
 // A fresh g with a stack from the arena; NULL when the address space is used up.

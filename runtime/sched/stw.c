@@ -38,6 +38,7 @@
 #define RED_ZONE 128 // x86-64 and aarch64 leaf functions write below sp
 
 static _Atomic bool stopping; // somebody is the stopper
+static _Atomic bool stopped;  // ... and everybody has stopped
 static int64_t stop_began;    // the stopper's: rt_nanotime when it became the one
 static bool stop_for_gc;
 
@@ -475,6 +476,7 @@ rt_stop_world(const char *reason)
 		}
 		patience = rt_min(patience * 2, (int64_t)MAX_PATIENCE_NS);
 	}
+	rt_store(&stopped, true);
 	rt_timehist_add(&rt_pauses.stopping[stop_for_gc], rt_nanotime() - start);
 	return start;
 }
@@ -484,6 +486,7 @@ rt_start_world(void)
 {
 	int64_t began = stop_began; // the next stopper's as soon as this one is done
 	bool gc = stop_for_gc;
+	rt_store(&stopped, false);
 	release_world();
 	rt_timehist_add(&rt_pauses.total[gc], rt_nanotime() - began);
 	atomic_store(&stopping, false);
@@ -494,7 +497,7 @@ rt_start_world(void)
 bool
 rt_world_stopped(void)
 {
-	return rt_load(&stopping) && rt_load(&sched.gcwaiting);
+	return rt_load(&stopped);
 }
 
 // ---- what stopped stacks hold ----
@@ -555,11 +558,12 @@ scan_g(struct g *gp, void *arg)
 {
 	const struct scanner *sc = arg;
 	enum gstatus st = rt_gstatus(gp);
-	if (st == Grunning && gp->m)
+	struct m *mp = gp->m; // one look: a thread without a P may be on its way to a queue (rt_exitsyscall)
+	if (st == Grunning && mp)
 		scan_running(sc, gp);
-	else if (st == Gsyscall && gp->m && gp->m->sysregs.sp == gp->sched.sp)
-		scan_range(sc, gp, (uintptr_t)&gp->m->sysregs, (uintptr_t)(&gp->m->sysregs + 1));
-	if ((st != Grunning || !gp->m) && gp->sched.sp)
+	else if (st == Gsyscall && mp && mp->sysregs.sp == gp->sched.sp)
+		scan_range(sc, gp, (uintptr_t)&mp->sysregs, (uintptr_t)(&mp->sysregs + 1));
+	if ((st != Grunning || !mp) && gp->sched.sp)
 		scan_range(sc, gp, gp->sched.sp, gp->stack.hi);
 }
 

@@ -91,6 +91,17 @@ take_p(struct m *mp)
 	return pp;
 }
 
+// Without a P the world does not wait for this thread: it may be stopped, and scan gp, at any moment. So the
+// registers lie at gp->sched from before gp's status says that it does not run.
+static void
+queue_up(void *arg)
+{
+	struct m *mp = arg;
+	struct g *gp = mp->curg;
+	rt_casgstatus(gp, rt_gstatus(gp), Grunnable);
+	rt_switch_away(mp, gp, (struct finish){.op = FIN_GLOBRUNQ, .g = gp});
+}
+
 void
 rt_exitsyscall(struct m *mp)
 {
@@ -102,8 +113,7 @@ rt_exitsyscall(struct m *mp)
 			rt_casgstatus(gp, Gsyscall, Grunning);
 		return;
 	}
-	rt_casgstatus(gp, rt_gstatus(gp), Grunnable);
-	rt_switch_away(mp, gp, (struct finish){.op = FIN_GLOBRUNQ, .g = gp});
+	rt_call_saving(&gp->sched, queue_up, mp);
 }
 
 void

@@ -236,7 +236,17 @@ rt_handoffp(struct p *pp)
 		rt_poll_wake(when);
 }
 
-// Sleeps without a P until somebody hands one over.
+// mp has no P and is where startm or startlockedm finds it.
+void
+rt_wait_for_p(struct m *mp)
+{
+	rt_note_sleep(&mp->park);
+	rt_note_clear(&mp->park);
+	rt_acquirep(mp, mp->nextp);
+	mp->nextp = NULL;
+}
+
+// Sleeps until somebody has a P and work for it.
 void
 rt_stopm(struct m *mp)
 {
@@ -246,10 +256,7 @@ rt_stopm(struct m *mp)
 	RT_BUMP(&sched.nmidle, 1);
 	rt_checkdead_locked();
 	rt_unlock(&sched.lock);
-	rt_note_sleep(&mp->park);
-	rt_note_clear(&mp->park);
-	rt_acquirep(mp, mp->nextp);
-	mp->nextp = NULL;
+	rt_wait_for_p(mp);
 }
 
 // ---- deadlock ----

@@ -304,6 +304,15 @@ sleep_over(struct rt_timer *t, int64_t now)
 	rt_ready(rt_container_of(t, struct g, sleeptimer));
 }
 
+// The next heads of the heap are among its first five; their timers lie in memory that has been left alone
+// for as long as they waited.
+static void
+prefetch_heads(const struct p *pp)
+{
+	for (uint32_t i = 0; i < rt_min(pp->ntimers, 5u); i++)
+		__builtin_prefetch(pp->timers[i].t, 1);
+}
+
 // Takes the next timer that is due out of the heap; NULL: none. One whose time was set later moves.
 static struct rt_timer *
 take_due(struct p *pp, int64_t now)
@@ -315,6 +324,7 @@ take_due(struct p *pp, int64_t now)
 		struct rt_timer *t = pp->timers[0].t;
 		if (t->when == t->hwhen) {
 			pop(pp);
+			prefetch_heads(pp);
 			t->when = 0;
 			release(t);
 			return t;
@@ -330,10 +340,11 @@ take_round(struct p *pp, int64_t now, struct g **sleepers)
 {
 	struct rt_timer *t = NULL;
 	struct g **tail = sleepers;
+	uint32_t n = 0;
 	rt_lock(&pp->timerslock);
-	for (int i = 0; i < SLEEPERS_BATCH; i++) {
-		t = take_due(pp, now);
-		if (!t || t->fn != sleep_over)
+	while (n < SLEEPERS_BATCH && (t = take_due(pp, now)) != NULL) {
+		n++;
+		if (t->fn != sleep_over)
 			break;
 		struct g *gp = rt_container_of(t, struct g, sleeptimer);
 		t = NULL;
@@ -344,6 +355,7 @@ take_round(struct p *pp, int64_t now, struct g **sleepers)
 	clean_head(pp);
 	set_timer0(pp);
 	rt_unlock(&pp->timerslock);
+	RT_BUMP(&sched.nfired, n);
 	return t;
 }
 
@@ -417,9 +429,32 @@ rt_poll_until(void)
 	return when == 0 && rt_netpoll_waiters() > 0 ? RT_NEVER : when;
 }
 
+int64_t
+rt_poll_coalesce(int64_t until, int64_t now, int64_t took, uint32_t fired)
+{
+	enum { ENOUGH = 64, MOST = 200000 };
+	if (until == RT_NEVER || fired == 0 || took / fired > MOST / ENOUGH)
+		return until;
+	return rt_max(until, now + ENOUGH * took / fired);
+}
+
+// The variables belong to the M that has put its time into polluntil.
+static int64_t
+coalesce(int64_t until)
+{
+	static int64_t since;
+	static uint32_t before;
+	int64_t now = rt_nanotime(), took = now - since;
+	uint32_t fired = rt_load(&sched.nfired) - before;
+	since = now;
+	before += fired;
+	return rt_poll_coalesce(until, now, took, fired);
+}
+
 struct g *
 rt_poll_sleep(int64_t until, uint32_t seq)
 {
+	until = coalesce(until);
 	// -1 means for ever, so a timer that is a nanosecond late must not say so.
 	int64_t left = until == RT_NEVER ? -1 : rt_max(until - rt_nanotime(), (int64_t)0);
 	if (rt_netpoll_inited())

@@ -13,9 +13,10 @@
 //
 // A single reader leaves by a plain store (watch.h): a word that is exactly 1 is changed by that reader
 // and by rt_watch alone. So whoever finds 1 and wants to add something makes the lock contended first;
-// one that is no such word is changed by compare-and-swap, or, once it is contended and cannot be one
-// again, by addition. Leaving readers may subtract: who finds another word than 1 is not alone, or
-// becomes so after the subtraction of the others, which was atomic too.
+// one that is no such word is changed by compare-and-swap. Not by addition, though contended be set when one
+// looked: the word may have become plain before the addition, and 1, which a reader then takes to be
+// its own. Leaving readers may subtract: who finds another word than 1 is not alone, or becomes so
+// after the subtraction of the others, which was atomic too.
 //
 // Go: sync/rwmutex.go.
 #include <gort/sync.h>

@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "core/thread.h"
 #include "unwind/modules.h"
@@ -145,47 +147,92 @@ next(uint64_t *s)
 	return *s >> 11;
 }
 
-// Random registers over a stack full of plausible and implausible words: never a crash, never beyond
-// max. The memory around the stack is unmapped by sanitizers' and mmap's guard.
+#define FUZZ_STACK 4096
+
+// Changes eight words of a stack, to plausible and implausible ones.
+static void
+scramble(uintptr_t *stack, uint64_t *seed)
+{
+	uintptr_t code = (uintptr_t)capture, libc = (uintptr_t)qsort;
+	for (int k = 0; k < 8; k++) {
+		uintptr_t v = next(seed), where = next(seed) % (FUZZ_STACK / 8);
+		switch (next(seed) % 5) {
+		case 0:
+			v = (uintptr_t)stack + v % 5000;
+			break;
+		case 1:
+			v = code + v % 4096;
+			break;
+		case 2:
+			v = libc + v % 100000;
+			break;
+		case 3:
+			v = (uintptr_t)stack + v % 4096 / 8 * 8;
+			break;
+		}
+		stack[where] = v;
+	}
+}
+
+static struct rtp_regs
+scrambled_regs(const uintptr_t *stack, int round, uint64_t *seed)
+{
+	size_t n = FUZZ_STACK / 8;
+	struct rtp_regs r = { stack[next(seed) % n], (uintptr_t)stack + next(seed) % 4200, stack[next(seed) % n] };
+	if (round % 2)
+		r.pc = (uintptr_t)(round % 4 == 1 ? (void *)capture : (void *)qsort) + next(seed) % 2000;
+	return r;
+}
+
+// Random registers: never a crash, never beyond max. The memory around the stack is unmapped by
+// sanitizers' and mmap's guard.
 Test(unwind, fuzzed_registers_and_stacks_never_crash)
 {
 	prepare();
 	uint64_t seed = 12345;
-	size_t n = 4096 / 8;
-	uintptr_t *stack = aligned_alloc(4096, 4096);
-	uintptr_t code = (uintptr_t)capture, libc = (uintptr_t)qsort;
+	uintptr_t *stack = aligned_alloc(4096, FUZZ_STACK);
 	int frames = 0;
 	for (int round = 0; round < 200000; round++) {
-		for (int k = 0; k < 8; k++) {
-			uintptr_t v = next(&seed), where = next(&seed) % n;
-			switch (next(&seed) % 5) {
-			case 0:
-				v = (uintptr_t)stack + v % 5000;
-				break;
-			case 1:
-				v = code + v % 4096;
-				break;
-			case 2:
-				v = libc + v % 100000;
-				break;
-			case 3:
-				v = (uintptr_t)stack + v % 4096 / 8 * 8;
-				break;
-			}
-			stack[where] = v;
-		}
-		struct rtp_regs r = { stack[next(&seed) % n], (uintptr_t)stack + next(&seed) % 4200,
-				      stack[next(&seed) % n] };
-		if (round % 2)
-			r.pc = (round % 4 == 1 ? code : libc) + next(&seed) % 2000;
+		scramble(stack, &seed);
 		uintptr_t pcs[64];
-		struct rtp_walk w = { .r = r, .exact = round % 3 != 0, .lo = (uintptr_t)stack,
-				      .hi = (uintptr_t)stack + 4096 };
+		struct rtp_walk w = { .r = scrambled_regs(stack, round, &seed), .exact = round % 3 != 0,
+				      .lo = (uintptr_t)stack, .hi = (uintptr_t)stack + FUZZ_STACK };
 		int k = rtp_unwind(&w, pcs, 64, 0);
 		cr_assert_leq(k, 64);
 		frames += k > 1;
 	}
 	cr_assert_gt(frames, 1000, "the walks went somewhere: %d", frames);
+	free(stack);
+}
+
+// Fails where nothing is mapped.
+static bool
+read_self(uintptr_t at, void *to, size_t n, void *arg)
+{
+	(void)arg;
+	struct iovec here = { to, n }, there = { (void *)at, n };
+	return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == (ssize_t)n;
+}
+
+// As another thread's stack is walked, whose frame pointer nobody knows: it is looked for among random words,
+// behind calls that random return addresses would return from.
+Test(unwind, fuzzed_stacks_of_others_never_crash)
+{
+	prepare();
+	uint64_t seed = 54321;
+	uintptr_t *stack = aligned_alloc(4096, FUZZ_STACK);
+	int frames = 0;
+	for (int round = 0; round < 3000; round++) {
+		scramble(stack, &seed);
+		uintptr_t pcs[64];
+		struct rtp_walk w = { .r = scrambled_regs(stack, round, &seed), .exact = round % 3 != 0,
+				      .lo = (uintptr_t)stack, .hi = (uintptr_t)stack + FUZZ_STACK,
+				      .read = read_self, .no_fp = true };
+		int k = rtp_unwind(&w, pcs, 64, 0);
+		cr_assert_leq(k, 64);
+		frames += k > 1;
+	}
+	cr_assert_gt(frames, 100, "the walks went somewhere: %d", frames);
 	free(stack);
 }
 

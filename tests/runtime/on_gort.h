@@ -25,7 +25,7 @@ on_gort_app(int argc, char **argv)
 }
 
 // With one P: returns when each goroutine that could run has. Once would not do: every 61st choice takes
-// who waits in the global queue, and that is who yielded, before those of the P.
+// who waits in the global queue (who yielded, if there was somebody there) before those of the P.
 static inline void
 yield_to_others(void)
 {
@@ -60,12 +60,11 @@ yield_to_others(void)
 		}                                                                                  \
 	} while (0)
 
-// The body must end the process with status 2 and stderr must begin with text and a newline.
-static inline void
-on_gort_dies(void (*body)(void), const char *text)
+// Runs body in a process of its own; its exit status. The begin of what it wrote to stderr is in out.
+static inline int
+on_gort_exits(void (*body)(void), char *out, size_t size)
 {
 	int fds[2], status = 0;
-	char out[8192];
 	size_t n = 0;
 	cr_assert(pipe(fds) == 0);
 	pid_t pid = fork();
@@ -75,12 +74,22 @@ on_gort_dies(void (*body)(void), const char *text)
 		gort_run(on_gort_app, 0, NULL);
 	}
 	close(fds[1]);
-	for (ssize_t r; n < sizeof(out) - 1 && (r = read(fds[0], out + n, sizeof(out) - 1 - n)) > 0;)
+	for (ssize_t r; n < size - 1 && (r = read(fds[0], out + n, size - 1 - n)) > 0;)
 		n += (size_t)r;
 	out[n] = 0;
+	close(fds[0]);
 	waitpid(pid, &status, 0);
-	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 2, "wait status %#x, stderr: %s", status,
-		  out);
+	cr_assert(WIFEXITED(status), "wait status %#x, stderr: %s", status, out);
+	return WEXITSTATUS(status);
+}
+
+// The body must end the process with status 2 and stderr must begin with text and a newline.
+static inline void
+on_gort_dies(void (*body)(void), const char *text)
+{
+	char out[8192];
+	int status = on_gort_exits(body, out, sizeof(out));
+	cr_assert(status == 2, "exit status %d, stderr: %s", status, out);
 	cr_assert(strncmp(out, text, strlen(text)) == 0 && out[strlen(text)] == '\n', "stderr: %s",
 		  out);
 }

@@ -83,7 +83,7 @@ wait_with_a_large_frame(void)
 	__asm__ volatile("" : : "r"(frame) : "memory");
 }
 
-// The last gctrace line of what was written to fd.
+// The last whole gctrace line of what was written to fd.
 static struct line
 last_line(int fd)
 {
@@ -94,7 +94,7 @@ last_line(int fd)
 	char *at = text, *last = NULL;
 	text[n > 0 ? n : 0] = 0;
 	while ((at = strstr(at, "gc "))) {
-		if (at == text || at[-1] == '\n')
+		if ((at == text || at[-1] == '\n') && strchr(at, '\n'))
 			last = at;
 		at++;
 	}
@@ -191,7 +191,8 @@ every_field(void)
 	make_graph();
 	never = gort_make_chan(int, 0);
 	gort_go_stack((STACK_MB + 2) << 20, wait_with_a_large_frame);
-	gort_sleep(50 * GORT_MILLISECOND);
+	while (metric("/sched/goroutines/waiting:goroutines") < 1)
+		gort_sleep(GORT_MILLISECOND);
 	gort_gc(); // everything is swept now, the other goroutine waits
 	gort_gc();
 	gort_read_mem_stats(&m.s0);
@@ -202,9 +203,12 @@ every_field(void)
 	m.after = gort_nanotime();
 	rt_set_hooks(NULL);
 	gort_read_mem_stats(&m.s1);
-	gort_sleep(10 * GORT_MILLISECOND); // the line is written when the world runs again
-	dup2(saved, 2);
 	struct line l = last_line(out);
+	while (l.number != m.s1.num_gc) { // it is written when the world runs again, by whoever ended the cycle
+		gort_sleep(GORT_MILLISECOND);
+		l = last_line(out);
+	}
+	dup2(saved, 2);
 	check_times(&l);
 	check_cpu(&l);
 	check_sizes(&l);

@@ -247,6 +247,7 @@ GORT_TEST(metrics, pauses_are_those_of_mem_stats)
 {
 	gort_mem_stats s;
 	double least, most, stopping_least, stopping_most;
+	int64_t from = gort_nanotime();
 	for (int i = 0; i < 20; i++)
 		gort_gc();
 	gort_read_mem_stats(&s);
@@ -257,9 +258,11 @@ GORT_TEST(metrics, pauses_are_those_of_mem_stats)
 	CHECK_EQ(events("/gc/pauses:seconds"), n);
 	total("/sched/pauses/total/gc:seconds", &least, &most);
 	total("/sched/pauses/stopping/gc:seconds", &stopping_least, &stopping_most);
-	// MemStats ends a pause shortly before the world runs, and begins it shortly before it is to stop.
+	// MemStats ends a pause shortly before the world runs. How long that takes, nobody knows on a busy machine;
+	// all of them lie between here and there.
 	double told = (double)s.pause_total_ns / 1e9;
-	CHECK(most > told * 0.5 && least < told * 2 + 0.01);
+	CHECK(told > 0 && most >= told);
+	CHECK(least <= (double)(gort_nanotime() - from) / 1e9);
 	CHECK(stopping_least <= most);
 	// CPU: a pause costs every P.
 	double pause = f64("/cpu/classes/gc/pause:cpu-seconds");
@@ -344,12 +347,8 @@ goroutines_and_threads(void)
 	while (gort_num_goroutine() > 1)
 		gort_gosched();
 	// A thread may be about to start.
-	bool same = false;
-	for (int i = 0; i < 100 && !same; i++) {
-		same = u64("/sched/threads/total:threads") + others == threads_by_proc();
+	while (u64("/sched/threads/total:threads") + others != threads_by_proc())
 		gort_sleep(GORT_MILLISECOND);
-	}
-	CHECK(same);
 }
 
 Test(metrics, goroutines_and_threads)

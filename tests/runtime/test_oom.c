@@ -87,29 +87,12 @@ work_with_few_mappings(void)
 	produce(32 << 20);
 }
 
-// Runs body in a process of its own; its exit status. What it wrote to stderr is in text.
-static char text[16384];
+static char text[16384]; // what a process wrote to stderr
 
 static int
 run(void (*body)(void))
 {
-	int fds[2], status = 0;
-	size_t n = 0;
-	cr_assert(pipe(fds) == 0);
-	pid_t pid = fork();
-	if (pid == 0) {
-		dup2(fds[1], 2);
-		on_gort_body = body;
-		gort_run(on_gort_app, 0, NULL);
-	}
-	close(fds[1]);
-	for (ssize_t r; n < sizeof text - 1 && (r = read(fds[0], text + n, sizeof text - 1 - n)) > 0;)
-		n += (size_t)r;
-	text[n] = 0;
-	close(fds[0]);
-	waitpid(pid, &status, 0);
-	cr_assert(WIFEXITED(status), "wait status %#x, stderr: %s", status, text);
-	return WEXITSTATUS(status);
+	return on_gort_exits(body, text, sizeof(text));
 }
 
 static bool

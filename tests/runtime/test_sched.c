@@ -8,10 +8,13 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include <gort/chan.h>
 #include <gort/sched.h>
 #include <gort/time.h>
 
 #include "base/base.h"
+#include "sched/sched.h"
+#include "sched/stack.h"
 
 static atomic_long n;
 
@@ -19,6 +22,14 @@ static void
 wait_for(long want)
 {
 	while (atomic_load(&n) != want)
+		gort_sleep(50 * GORT_MICROSECOND);
+}
+
+// The last of them may have counted itself and not be gone yet.
+static void
+wait_until_alone(void)
+{
+	while (gort_num_goroutine() != 1)
 		gort_sleep(50 * GORT_MICROSECOND);
 }
 
@@ -116,7 +127,7 @@ GORT_TEST(go, ended_goroutines_are_reused)
 		if (i % 10 == 9)
 			wait_for(i + 1);
 	}
-	CHECK_EQ(gort_num_goroutine(), 1);
+	wait_until_alone();
 }
 
 // ---- ends ----
@@ -162,6 +173,36 @@ GORT_DEATH_TEST(go, nil_function_is_fatal, "fatal error: go of nil func value")
 	gort_go(none);
 }
 
+static uint64_t tops; // bit i: some top page's number is i modulo 64
+
+static void
+inspect_stack(gort_chan *gate)
+{
+	const struct g *gp = rt_getg();
+	uintptr_t lo, hi, lo2, hi2;
+	CHECK(rt_stack_bounds(rt_getsp(), &lo, &hi));
+	CHECK(lo == gp->stack.lo && hi > (uintptr_t)gp && gp->stack.hi - lo >= rt_stack_bytes);
+	CHECK(rt_stack_bounds(lo, &lo2, &hi2) && lo2 == lo && hi2 == hi);
+	CHECK(rt_stack_bounds(hi - 1, &lo2, &hi2) && lo2 == lo && hi2 == hi);
+	CHECK(!rt_stack_bounds(lo - 1, &lo2, &hi2) && !rt_stack_bounds(hi, &lo2, &hi2));
+	CHECK(rt_stack_guard_hit(lo - 1) == rt_stack_bytes && rt_stack_guard_hit(lo) == 0);
+	CHECK(rt_stack_guard_hit(hi) == rt_stack_bytes && rt_stack_guard_hit(hi - 1) == 0);
+	tops |= UINT64_C(1) << (uintptr_t)gp / 4096 % 64;
+	one();
+	gort_chan_recv(gate, NULL); // so that all exist at the same time
+}
+
+GORT_TEST(stack, bounds_and_top_pages_of_many)
+{
+	gort_maxprocs(1);
+	gort_chan *gate = gort_make_chan(int, 0);
+	for (int i = 0; i < 64; i++)
+		gort_go(inspect_stack, gate);
+	wait_for(64);
+	gort_chan_close(gate);
+	CHECK(__builtin_popcountll(tops) > 32);
+}
+
 #if !RT_ASAN // which reports faults itself
 static void
 overflow(void)
@@ -173,7 +214,7 @@ GORT_DEATH_TEST(stack, overflow_is_reported, "runtime: goroutine stack exceeds 1
 {
 	unsetenv("GORT_STACK");
 	gort_go(overflow);
-	gort_sleep(GORT_SECOND);
+	gort_sleep(3600 * GORT_SECOND); // until it ends the program
 }
 
 GORT_DEATH_TEST(fault, nil_dereference_is_gos_panic,
@@ -232,18 +273,50 @@ GORT_TEST(preempt, yielding_goroutines_let_sleepers_wake)
 	gort_maxprocs(1);
 	gort_go(ready_pair);
 	gort_go(ready_pair);
-	int64_t t = gort_nanotime();
-	gort_sleep(GORT_MILLISECOND);
-	CHECK(gort_nanotime() - t < GORT_SECOND);
+	gort_sleep(GORT_MILLISECOND); // for ever, otherwise
 	atomic_store(&stop, true);
 	wait_for(2);
 }
 
+static atomic_int visits;
+
+// Always in the global queue, as who was preempted is.
+static void
+visitor(void)
+{
+	while (!atomic_load(&stop)) {
+		rt_enter();
+		rt_yield_to_new();
+		rt_leave();
+		atomic_fetch_add(&visits, 1);
+	}
+	one();
+}
+
+GORT_TEST(preempt, a_yield_lets_those_run_that_were_preempted)
+{
+	gort_maxprocs(1);
+	gort_go(visitor);
+	yield_to_others();
+	for (int i = 0; i < 200; i++) {
+		int before = atomic_load(&visits);
+		yield_to_others();
+		CHECK(atomic_load(&visits) > before);
+	}
+	atomic_store(&stop, true);
+	wait_for(1);
+}
+
+static atomic_int inside;
+
+// Ends when all four are in their calls at once.
 static void
 blocked_in_a_call(void)
 {
 	gort_entersyscall();
-	usleep(50000);
+	atomic_fetch_add(&inside, 1);
+	while (atomic_load(&inside) < 4)
+		usleep(1000);
 	gort_exitsyscall();
 	one();
 }
@@ -251,13 +324,12 @@ blocked_in_a_call(void)
 GORT_TEST(syscall, others_run_meanwhile)
 {
 	gort_maxprocs(1);
-	int64_t t = gort_nanotime();
 	for (int i = 0; i < 4; i++)
 		gort_go(blocked_in_a_call);
 	wait_for(4);
-	CHECK(gort_nanotime() - t < 190 * GORT_MILLISECOND);
 }
 
+// Ends when another has run.
 static void
 raw_sleep(void)
 {
@@ -265,6 +337,8 @@ raw_sleep(void)
 	usleep(60000);
 	if (!RT_ASAN) // whose own usleep is in front of ours
 		CHECK(gort_nanotime() - t >= 60 * GORT_MILLISECOND); // our signals do not cut it short
+	while (atomic_load(&n) == 0)
+		usleep(1000);
 	one();
 }
 
@@ -272,12 +346,8 @@ GORT_TEST(syscall, an_undeclared_one_does_not_starve_others)
 {
 	gort_maxprocs(1);
 	gort_go(raw_sleep);
-	gort_gosched();
-	int64_t t = gort_nanotime();
+	yield_to_others();
 	gort_go(one);
-	while (atomic_load(&n) == 0)
-		gort_sleep(100);
-	CHECK(gort_nanotime() - t < 59 * GORT_MILLISECOND);
 	wait_for(2);
 }
 
@@ -377,6 +447,49 @@ GORT_TEST(maxprocs, shrinking_keeps_goroutines_and_timers)
 	wait_for(1000);
 }
 
+// ---- what a stop does not wait for ----
+
+TestSuite(stop, .timeout = 60);
+
+static _Atomic int safe_step; // 1: in fn, 2: fn may return, 3: back in the caller
+
+static void
+wait_in_fn(void *arg)
+{
+	(void)arg;
+	atomic_store(&safe_step, 1);
+	while (atomic_load(&safe_step) == 1)
+		;
+}
+
+static void
+call_safely(void)
+{
+	rt_enter();
+	rt_safely(wait_in_fn, NULL);
+	atomic_store(&safe_step, 3);
+	rt_leave();
+}
+
+// The world stops beside one that is in rt_safely, which then does not come out before it goes on.
+GORT_TEST(stop, does_not_wait_for_rt_safely)
+{
+	gort_maxprocs(2);
+	gort_go(call_safely);
+	while (atomic_load(&safe_step) != 1)
+		gort_gosched();
+	rt_enter();
+	rt_stop_world("test");
+	CHECK_EQ(atomic_load(&safe_step), 1);
+	atomic_store(&safe_step, 2);
+	nanosleep(&(struct timespec){.tv_nsec = 20 * GORT_MILLISECOND}, NULL);
+	CHECK_EQ(atomic_load(&safe_step), 2);
+	rt_start_world();
+	rt_leave();
+	while (atomic_load(&safe_step) != 3)
+		gort_gosched();
+}
+
 // ---- errno ----
 
 GORT_TEST(errno_, is_the_current_threads)
@@ -389,9 +502,9 @@ GORT_TEST(num_goroutine, counts_live_ones)
 {
 	CHECK_EQ(gort_num_goroutine(), 1);
 	for (int i = 0; i < 10; i++)
-		gort_go(sleeper);
+		gort_go(ready_pair);
 	CHECK_EQ(gort_num_goroutine(), 11);
+	atomic_store(&stop, true);
 	wait_for(10);
-	gort_sleep(GORT_MILLISECOND);
-	CHECK_EQ(gort_num_goroutine(), 1);
+	wait_until_alone();
 }

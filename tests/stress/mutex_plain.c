@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { PLAYERS = 4, TURNS = 8, LIVES = 20 };
+enum { PLAYERS = 4, TURNS = 8, LIVES = 20, READS = 200000 };
 
 struct life {
 	union {
@@ -75,6 +75,33 @@ play_rw(struct life *l, int64_t id, uint32_t hold, gort_waitgroup *wg)
 	gort_waitgroup_done(wg);
 }
 
+// Readers that meet on one lock for long: it becomes plain now and then, just when others come. (With an
+// addition in gort_rwmutex_rlock where it finds the lock contended, this fails within a second, if two CPUs
+// are free.)
+static void
+read_on(gort_rwmutex *rw, gort_waitgroup *wg)
+{
+	for (int i = 0; i < READS; i++) {
+		gort_rwmutex_rlock(rw);
+		gort_rwmutex_runlock(rw);
+	}
+	gort_waitgroup_done(wg);
+}
+
+static void
+meet_readers(void)
+{
+	gort_rwmutex rw = {0};
+	gort_waitgroup wg = {0};
+	gort_waitgroup_add(&wg, 2);
+	for (int k = 0; k < 2; k++)
+		gort_go(read_on, &rw, &wg);
+	gort_waitgroup_wait(&wg);
+	STRESS_CHECK((rw.reader_count & ~(3 << 28)) == 0, "%#x readers are left", rw.reader_count);
+	gort_rwmutex_lock(&rw); // or a deadlock
+	gort_rwmutex_unlock(&rw);
+}
+
 static int
 app(int argc, char **argv)
 {
@@ -100,6 +127,7 @@ app(int argc, char **argv)
 		for (int i = 0; i < LIVES; i++)
 			STRESS_CHECK(memcmp(&life[i], &gone, sizeof(gone)) == 0,
 				     "memory of a lock written after its end");
+		meet_readers();
 	} while (++rounds, stress_time_left());
 	printf("%lld lives\n", (long long)rounds * LIVES);
 	return 0;

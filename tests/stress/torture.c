@@ -9,7 +9,8 @@
 // larger than an oblet; edges are pointers to the first byte or into the middle.
 //
 // Shared graph. All goroutines rewire one graph of the same objects, and pass objects through channels,
-// maps, pools, timers, arguments of new goroutines and weak handles; who meets an object checks its payload.
+// maps, pools, timers, arguments of new goroutines, weak handles and registers over system calls; who meets an
+// object checks its payload. GOGC and GOMAXPROCS change all the time.
 //
 // GORT_STRESS_MS: how long (5000). Arguments: seed.
 #include <gort/map.h>
@@ -17,6 +18,7 @@
 
 #include <dirent.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -398,6 +400,17 @@ use_map(struct rng *r, struct node *n)
 	stroll(r, was, 10);
 }
 
+// A register may be all that holds n while the thread has no P and collections begin.
+static __attribute__((noinline)) struct node *
+over_a_system_call(struct rng *r, struct node *n)
+{
+	gort_entersyscall();
+	if (rng_below(r, 8) == 0)
+		sched_yield();
+	gort_exitsyscall();
+	return n;
+}
+
 static void
 share(struct rng *r)
 {
@@ -405,7 +418,7 @@ share(struct rng *r)
 	if (!n)
 		n = make(r);
 	stroll(r, any_shared(r), 20);
-	switch (rng_below(r, 10)) {
+	switch (rng_below(r, 12)) {
 	case 0:
 		exchange(r, n);
 		break;
@@ -413,7 +426,10 @@ share(struct rng *r)
 		use_map(r, n);
 		break;
 	case 2:
-		gort_go(receive_it, n, (uint64_t)rng_below(r, 1u << 30));
+		gort_go_stack(rng_below(r, 64) ? 0 : 1 << 20, receive_it, n, (uint64_t)rng_below(r, 1u << 30));
+		break;
+	case 6:
+		check(over_a_system_call(r, n));
 		break;
 	case 3:
 		gort_after_func((int64_t)rng_below(r, 1000000), on_timer, n);
@@ -519,6 +535,22 @@ start_rain(void)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
+// Each change stops the world, mostly while marking is on, and GOMAXPROCS goes down to 1 while others still run.
+static void
+change_settings(void)
+{
+	int procs = gort_maxprocs(0);
+	for (int n = 0; atomic_load(&done) < WORKERS; n++) {
+		gort_set_gc_percent(1 + n / 50 % 5);
+		if (n % 50 == 0)
+			gort_maxprocs(1);
+		else if (n % 50 == 5)
+			gort_maxprocs(procs);
+		gort_sleep(GORT_MILLISECOND);
+	}
+	gort_maxprocs(procs);
+}
+
 static int
 app(int argc, char **argv)
 {
@@ -531,10 +563,7 @@ app(int argc, char **argv)
 	start_rain();
 	for (uint64_t i = 0; i < WORKERS; i++)
 		gort_go(worker, i);
-	for (int percent = 1; atomic_load(&done) < WORKERS; percent = percent % 5 + 1) {
-		gort_set_gc_percent(percent);
-		gort_sleep(50 * GORT_MILLISECOND);
-	}
+	change_settings();
 	gort_mem_stats s;
 	gort_read_mem_stats(&s);
 	printf("%llu graphs of %llu objects on average compared, ", (unsigned long long)nwalks,

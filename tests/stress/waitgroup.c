@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Wait groups under many goroutines: waits never end early and always end. Trees of goroutines that add
 // before they start others, several waiters on one group, groups on stacks that go away at once after
-// the wait, and reuse.
+// the wait, reuse, and groups whose goroutines start while the collector does.
 #include "stress.h"
 
 static int64_t leaves;
@@ -85,6 +85,42 @@ many_sums(gort_waitgroup *wg, int64_t n)
 	gort_waitgroup_done(wg);
 }
 
+static int64_t ended;
+
+static void
+hold(gort_waitgroup *gate)
+{
+	gort_waitgroup_wait(gate);
+	__atomic_fetch_add(&ended, 1, __ATOMIC_RELAXED);
+}
+
+static void
+collect(int n)
+{
+	while (n-- > 0)
+		gort_gc();
+}
+
+// Goroutines are started while collections begin, and end only when those are over: what a goroutine that
+// is being started has to do at its end is kept too. Lost, it would be done for the second group.
+static void
+start_while_collecting(int n)
+{
+	gort_waitgroup gate = {0}, first = {0}, second = {0}, collector = {0};
+	ended = 0;
+	gort_waitgroup_add(&gate, 1);
+	gort_waitgroup_go(&collector, collect, 3);
+	for (int i = 0; i < n; i++)
+		gort_waitgroup_go(&first, hold, &gate);
+	gort_waitgroup_wait(&collector);
+	for (int i = 0; i < n; i++)
+		gort_waitgroup_go(&second, hold, &gate);
+	gort_waitgroup_done(&gate);
+	gort_waitgroup_wait(&first);
+	gort_waitgroup_wait(&second);
+	STRESS_CHECK(__atomic_load_n(&ended, __ATOMIC_RELAXED) == 2 * n, "%lld ended of %d", (long long)ended, 2 * n);
+}
+
 static int
 app(int argc, char **argv)
 {
@@ -100,6 +136,7 @@ app(int argc, char **argv)
 		for (int i = 0; i < 3; i++)
 			gort_go(many_sums, &wg, 1 + rng_below(&rng, 100));
 		gort_waitgroup_wait(&wg);
+		start_while_collecting((int)rng_below(&rng, 2000));
 	} while (++rounds, stress_time_left());
 	printf("%lld rounds\n", (long long)rounds);
 	return 0;

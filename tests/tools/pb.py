@@ -1,6 +1,29 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Profiles made by hand: a writer of profile.proto as small as the tests need."""
+"""Profiles made by hand: a writer of profile.proto as small as the tests need; and what reads varints."""
 import gzip
+
+
+class Reader:
+    """Takes bytes from the front of data."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def left(self):
+        return len(self.data) - self.at
+
+    def take(self, n):
+        self.at += n
+        return self.data[self.at - n:self.at]
+
+    def varint(self):
+        v = shift = 0
+        while True:
+            byte = self.take(1)[0]
+            v |= (byte & 0x7f) << shift
+            shift += 7
+            if byte < 0x80:
+                return v
 
 
 def varint(v):

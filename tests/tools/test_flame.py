@@ -21,26 +21,13 @@ MS = 10**6
 def unpack(page):
     """The page's meta data, and its nodes as [depth, name, inlined, values]."""
     text = re.search(r'<script id="data"[^>]*>([^<]*)</script>', page)[1]
-    data, at = gzip.decompress(base64.b64decode(text)), 0
-
-    def varint():
-        nonlocal at
-        v = shift = 0
-        while True:
-            b = data[at]
-            at += 1
-            v |= (b & 127) << shift
-            shift += 7
-            if b < 128:
-                return v
-    n = varint()
-    meta = json.loads(data[at:at + n])
-    at += n
+    data = pb.Reader(gzip.decompress(base64.b64decode(text)))
+    meta = json.loads(data.take(data.varint()))
     width = len(meta['columns']) * (1 if meta['base'] is None else 2)
     nodes, left = [], []
-    while at < len(data):
-        word, children, mask = varint(), varint(), varint()
-        values = [(lambda z: z >> 1 ^ -(z & 1))(varint()) if mask >> k & 1 else 0 for k in range(width)]
+    while data.left():
+        word, children, mask = data.varint(), data.varint(), data.varint()
+        values = [(lambda z: z >> 1 ^ -(z & 1))(data.varint()) if mask >> k & 1 else 0 for k in range(width)]
         while left and left[-1] == 0:
             left.pop()
         if left:

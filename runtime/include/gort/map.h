@@ -73,9 +73,9 @@ typedef struct gort_map_iter {
 			uint8_t B, i;
 		};
 		struct { // groups
-			const unsigned char *ctrl; // of the table
+			const uint16_t *ctrl; // of the table
 			char *slots;
-			const unsigned char *spanctrl; // of the slots in mask_
+			const uint16_t *spanctrl; // of the slots in mask_
 			char *spanslots;
 			uint64_t start, pos; // prefixes of hashes: of the first table, of this one
 			uint32_t span, nspans, startspan;
@@ -95,10 +95,12 @@ struct gort_map_funcs {
 	uint8_t hash_form, equal_form; // which of the accepted prototypes
 };
 
+#define GORT_MAP_WRITING_ (1u << 27)
+
 // ---- the inlined lookup of the default engine; layouts: runtime/data/swiss.c ----
 
 struct gort_map_table_ {
-	const unsigned char *ctrl; // a byte a slot: 0 empty, 0x80 | 7 bits of the hash when full
+	const uint16_t *ctrl; // a word a slot: 0 empty, 0x8000 | 15 bits of the hash when full
 	char *slots;
 };
 
@@ -106,33 +108,35 @@ struct gort_map_ {
 	ptrdiff_t used;     // entries
 	uint64_t seed, mul; // of the hash; mul is odd
 	struct gort_map_table_ *dir; // tables by the upper bits of the hash
-	uint32_t shape;     // gort_map_shape_ of the types; 0: not for inlining
-	_Atomic uint8_t writing;
+	_Atomic uint32_t state; // gort_map_shape_ of the types, or 0: not for inlining; GORT_MAP_WRITING_
+	uint32_t groupmask; // bytes of control words in each table, less those of a group
 	uint8_t shift;      // a hash's table is dir[hash >> shift]
-	uint16_t reserved;
-	uint32_t groupmask; // groups of 16 slots in each table, less 1
-	uint32_t version;   // changes when a table is replaced
+	uint8_t globaldepth;
+	bool noscan;        // of the type
+	uint8_t elemoff;    // of the type, as slotsize
+	uint16_t slotsize, reserved;
 	const struct gort_maptype *t;
+	uint32_t version;   // changes when entries move
 	uint32_t clearseq;  // changes when the map is cleared
-	uint32_t globaldepth;
 	struct gort_map_table_ one[2]; // dir of a small map
 };
 
-// Bit i: byte i of the 16 at p is b. (The only vector code of the headers; the plain form is for CPUs
-// without SSE2.)
+// Bit i: word i of the 16 at p, aligned to 16 bytes, is w. (The only vector code of the headers; the
+// plain form is for CPUs without SSE2.)
 static inline __attribute__((always_inline)) unsigned
-gort_group_match_(const unsigned char *p, unsigned char b)
+gort_group_match_(const uint16_t *p, uint16_t w)
 {
 #ifdef __SSE2__
-	typedef char v16 __attribute__((vector_size(16)));
-	typedef char v16u __attribute__((vector_size(16), aligned(1), may_alias));
-	v16 want = {0};
-	want = want + (char)b;
-	return (unsigned)__builtin_ia32_pmovmskb128((v16)(*(const v16u *)p == want));
+	typedef short v8 __attribute__((vector_size(16), may_alias));
+	const v8 *half = (const v8 *)p;
+	v8 want = {0};
+	want = want + (short)w;
+	return (unsigned)__builtin_ia32_pmovmskb128(
+		__builtin_ia32_packsswb128(half[0] == want, half[1] == want));
 #else
 	unsigned m = 0;
 	for (unsigned i = 0; i < 16; i++)
-		m |= (unsigned)(p[i] == b) << i;
+		m |= (unsigned)(p[i] == w) << i;
 	return m;
 #endif
 }
@@ -154,29 +158,6 @@ gort_map_hash64_(uint64_t k, uint64_t seed, uint64_t mul)
 	return (uint64_t)(p >> 64) ^ (uint64_t)p;
 }
 
-// The slot of key k in a map of that shape, or NULL.
-static inline __attribute__((always_inline)) void *
-gort_map_find64_(const struct gort_map_ *m, uint64_t k, size_t keysize, size_t slotsize)
-{
-	uint64_t hash = gort_map_hash64_(k, m->seed, m->mul);
-	struct gort_map_table_ table = m->dir[hash >> m->shift];
-	size_t mask = m->groupmask, g = (hash >> 7) & mask;
-	for (size_t step = 1;; step++) {
-		const unsigned char *ctrl = table.ctrl + g * 16;
-		unsigned match = gort_group_match_(ctrl, (unsigned char)(hash | 0x80));
-		for (; match; match &= match - 1) {
-			char *slot = table.slots + (g * 16 + (size_t)__builtin_ctz(match)) * slotsize;
-			uint64_t have = 0;
-			__builtin_memcpy(&have, slot, keysize);
-			if (__builtin_expect(have == k, 1))
-				return slot;
-		}
-		if (__builtin_expect(gort_group_match_(ctrl, 0) != 0, 1))
-			return 0;
-		g = (g + step) & mask;
-	}
-}
-
 GORT_API gort_map *gort_make_map_(const struct gort_maptype **cache, const gort_type *key,
 				  const gort_type *elem, int keyclass, ptrdiff_t hint);
 GORT_API gort_map *gort_make_map_with_(const gort_type *key, const gort_type *elem, ptrdiff_t hint,
@@ -187,27 +168,61 @@ GORT_API bool gort_map_delete_(gort_map *m, const void *key, size_t keysize);
 GORT_API bool gort_map_next_(gort_map_iter *it);
 // For maps of that shape; others are passed on.
 GORT_API void *gort_map_get_string_(gort_map *m, const char *str, ptrdiff_t len, uint32_t shape);
+GORT_API void *gort_map_get32_(gort_map *m, uint32_t k, uint32_t shape);
+GORT_API void *gort_map_get64_(gort_map *m, uint64_t k, uint32_t shape);
 GORT_API void *gort_map_put_string_(gort_map *m, const char *str, ptrdiff_t len, uint32_t shape);
 GORT_API void *gort_map_put32_(gort_map *m, uint32_t k, uint32_t shape);
 GORT_API void *gort_map_put64_(gort_map *m, uint64_t k, uint32_t shape);
 GORT_API bool gort_map_delete32_(gort_map *m, uint32_t k);
 GORT_API bool gort_map_delete64_(gort_map *m, uint64_t k);
 
+// What a lookup finds in the first group of a map of that shape that nobody writes to. The rest is called:
+// loops in every caller would cost more instructions than they save, and how many lookups a CPU overlaps
+// is how many fit into its window.
+static inline __attribute__((always_inline)) void *
+gort_map_get_int_(gort_map *map, uint64_t k, size_t keysize, uint32_t shape, size_t elemoff,
+		  size_t slotsize)
+{
+	const struct gort_map_ *m = (const struct gort_map_ *)map;
+	if (__builtin_expect(m && m->state == shape, 1)) {
+		uint64_t hash = gort_map_hash64_(k, m->seed, m->mul), have = 0;
+		const struct gort_map_table_ *table = &m->dir[hash >> m->shift];
+		size_t at = hash >> 10 & m->groupmask; // 32 bytes a group
+		const uint16_t *group = (const uint16_t *)((const char *)table->ctrl + at);
+		unsigned match = gort_group_match_(group, (uint16_t)(hash | 0x8000));
+		if (__builtin_expect(match != 0, 1)) {
+			char *slot = table->slots + at * slotsize / 2 +
+				     (unsigned)__builtin_ctzll(match) * slotsize;
+			__builtin_memcpy(&have, slot, keysize);
+			if (__builtin_expect(have == k, 1))
+				return slot + elemoff;
+		} else if (__builtin_expect(gort_group_match_(group, 0) != 0, 1)) {
+			return 0;
+		}
+	}
+	return keysize == 8 ? gort_map_get64_(map, k, shape)
+			    : gort_map_get32_(map, (uint32_t)k, shape);
+}
+
 static inline __attribute__((always_inline)) void *
 gort_map_get_inline_(gort_map *map, const void *key, size_t keysize, size_t elemsize, uint32_t shape,
 		     size_t elemoff, size_t slotsize)
 {
-	const struct gort_map_ *m = (const struct gort_map_ *)map;
 	if (shape && keysize == sizeof(gort_string)) {
 		const gort_string *s = (const gort_string *)key;
 		return gort_map_get_string_(map, s->str, s->len, shape);
 	}
-	if (shape == 0 || !m || m->shape != shape || m->writing)
-		return gort_map_get_(map, key, keysize, elemsize);
-	uint64_t k = 0;
-	__builtin_memcpy(&k, key, keysize <= 8 ? keysize : 8);
-	char *slot = (char *)gort_map_find64_(m, k, keysize <= 8 ? keysize : 8, slotsize);
-	return slot ? slot + elemoff : 0;
+	if (shape && keysize == 8) {
+		uint64_t k;
+		__builtin_memcpy(&k, key, 8);
+		return gort_map_get_int_(map, k, 8, shape, elemoff, slotsize);
+	}
+	if (shape && keysize == 4) {
+		uint32_t k;
+		__builtin_memcpy(&k, key, 4);
+		return gort_map_get_int_(map, k, 4, shape, elemoff, slotsize);
+	}
+	return gort_map_get_(map, key, keysize, elemsize);
 }
 
 static inline __attribute__((always_inline)) void *
@@ -397,8 +412,8 @@ gort_map_next(gort_map_iter *it)
 	if (it->mask_) {
 		const struct gort_map_ *m = (const struct gort_map_ *)it->h;
 		unsigned i = ((unsigned)__builtin_ctzll(it->mask_) + it->rotate_) & 63;
-		if (__builtin_expect(m->version == it->version_ && !m->writing &&
-					     it->spanctrl[i] & 0x80,
+		if (__builtin_expect(m->version == it->version_ && !(m->state & GORT_MAP_WRITING_) &&
+					     it->spanctrl[i] & 0x8000,
 				     1)) {
 			it->mask_ &= it->mask_ - 1;
 			it->key = it->spanslots + (size_t)i * it->unitsize;

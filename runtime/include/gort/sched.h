@@ -82,7 +82,8 @@ GORT_API void gort_go_start_(void (*fn)(void), size_t stack_bytes);
 #define GORT_CHECK_8(...)
 #define GORT_CHECK_9(...)
 
-// gort_gosched lets other goroutines run; the caller goes to the end of its P's run queue.
+// gort_gosched lets other goroutines run; the caller goes to the end of its P's run queue, or, when that is
+// empty, to the end of the global one.
 // Go: runtime.Gosched.
 GORT_API void gort_gosched(void);
 

@@ -154,16 +154,14 @@ static inline void
 gort_rwmutex_rlock(gort_rwmutex *rw)
 {
 	int32_t count = __atomic_load_n(&rw->reader_count, __ATOMIC_RELAXED);
+	// An uncontended word only from 0: see rwmutex.c. No addition, whatever the bit said a moment ago.
 	// Acquire: pairs with the writer's release when it leaves.
-	if (count & 1 << 29) {
-		if (__builtin_expect(__atomic_add_fetch(&rw->reader_count, 1, __ATOMIC_ACQUIRE) < 0, 0))
-			gort_rwmutex_rlock_wait_(rw);
-		return;
-	}
-	count = 0;
-	if (__builtin_expect(!__atomic_compare_exchange_n(&rw->reader_count, &count, 1, false,
+	count &= -(count >> 29 & 1);
+	if (__builtin_expect(!__atomic_compare_exchange_n(&rw->reader_count, &count, count + 1, false,
 							  __ATOMIC_ACQUIRE, __ATOMIC_RELAXED), 0))
 		gort_rwmutex_rlock_slow_(rw);
+	else if (__builtin_expect(count < 0, 0))
+		gort_rwmutex_rlock_wait_(rw);
 }
 
 // gort_rwmutex_runlock undoes one read lock. Fatal with "sync: RUnlock of unlocked RWMutex".
