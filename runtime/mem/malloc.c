@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // rt_mallocgc, by size:
 //   0            one static address
-//   < 16, no pointers   the tiny allocator: parts of a 16-byte block
+//   < 16, no pointers   parts of 16-byte slots, by the same steps
 //   <= 32 KiB    1. mcache of this P: next free slot of the run. No lock, no atomic.
 //                2. mcache: the next run in the span's alloc bits
 //                3. mcentral: another span with room, sweeping some if need be. One lock, once a span.
 //                4. mheap: cut a new span. mheap.lock.
 //                5. the OS: grow by 4 MiB chunks
 //   larger       4 directly
-// Objects up to 256 bytes are cleared when they are handed out (their line is about to be written
-// anyway), larger ones too, all of them only when their span may hold old bytes.
+// Objects are cleared before they are handed out, only when their span may hold old bytes: small ones when
+// their run is taken (mcache.h), larger ones each by itself.
 //
 // A collection may start at the slow steps, before the object exists. Callers hold no runtime lock.
 // Go: runtime/malloc.go.
 #include "mem/malloc.h"
 
 #include <string.h>
+
+#include <gort/mem.h>
 
 #include "base/print.h"
 #include "debug/hooks.h"
@@ -68,17 +70,9 @@ out_of_memory(size_t size)
 
 // ---- heap profile sampling ----
 
-static void
-draw_next_sample(struct mcache *c)
-{
-	c->rate = rt_load(&rt_mem_profile_rate);
-	c->nextsample = c->rate > 0 ? rt_sample_distance(&c->randstate, c->rate) : INT64_MAX;
-}
-
 RT_COLD static void
-sampled(struct mcache *c, void *p, size_t size)
+sampled(void *p, size_t size)
 {
-	draw_next_sample(c);
 	if (!rt_hooked(RT_HOOK_HEAP))
 		return;
 	const struct rt_hooks *h = rt_load_acquire(&rt_hooks); // pairs with rt_set_hooks
@@ -89,91 +83,83 @@ sampled(struct mcache *c, void *p, size_t size)
 
 // ---- small objects ----
 
-RT_INLINE void
-clear_slot(uint64_t *p, size_t n)
+// Bytes that cache slot spc was given with its span; before it has one, what it may be given.
+static size_t
+bytes_of_span(unsigned spc)
 {
-	if (n > 256) {
-		memset(p, 0, n);
-		return;
-	}
-	uint64_t *end = p + n / 8;
-	do
-		*p++ = 0;
-	while (p < end);
+	const struct mspan *s = getmcache()->slot[spc].span;
+	if (!s)
+		return (size_t)rt_spanclasses[rt_span_spanclass(spc)].npages << RT_PAGE_SHIFT;
+	return (s->nelems - s->alloccount) * s->elemsize;
 }
 
-RT_COLD static struct mcache *
-refill(struct mcache *c, unsigned spc)
+// Gives cache slot spc of this P another span: its old one is paid for when it is used up.
+static enum refill
+new_span(unsigned spc)
 {
-	if (c->rate != rt_load(&rt_mem_profile_rate))
-		draw_next_sample(c);
-	struct mcache_slot *sl = &c->slot[spc];
-	size_t bytes = (size_t)rt_spanclasses[spc].npages << RT_PAGE_SHIFT;
-	if (!sl->span || sl->limit == sl->span->limit) {
-		rt_gc_before_span(bytes);
-		c = getmcache();
-	}
-	if (rt_mcache_refill(c, spc))
-		return c;
+	rt_gc_before_span(bytes_of_span(spc));
+	enum refill r = rt_mcache_new_span(getmcache(), spc);
+	if (rt_likely(r != REFILL_NONE))
+		return r;
 	rt_gc_emergency();
-	c = getmcache();
-	if (!rt_mcache_refill(c, spc))
-		out_of_memory(bytes);
-	return c;
+	r = rt_mcache_new_span(getmcache(), spc);
+	if (r == REFILL_NONE)
+		out_of_memory(bytes_of_span(spc));
+	return r;
+}
+
+// The first size bytes of the next run; size 0: a slot, cleared if need be and wanted.
+RT_NOINLINE static void *
+alloc_slow(unsigned spc, size_t size, bool zero)
+{
+	enum refill r = rt_mcache_next_run(getmcache(), spc);
+	if (r == REFILL_NONE)
+		r = new_span(spc);
+	struct mcache_slot *sl = &getmcache()->slot[spc];
+	uintptr_t p = sl->next;
+	sl->next = p + (size ? size : sl->elemsize);
+	if (zero && sl->needzero)
+		memset((void *)p, 0, sl->elemsize);
+	if (rt_unlikely(r == REFILL_SAMPLE))
+		sampled((void *)p, sl->elemsize);
+	return (void *)p;
 }
 
 RT_INLINE void *
 alloc_small(unsigned spc, bool zero)
 {
-	struct mcache *c = getmcache();
-	struct mcache_slot *sl = &c->slot[spc];
-	if (rt_unlikely(sl->next >= sl->limit)) {
-		c = refill(c, spc);
-		sl = &c->slot[spc];
-	}
+	struct mcache_slot *sl = &getmcache()->slot[spc];
 	uintptr_t p = sl->next;
 	size_t size = sl->elemsize;
+	if (rt_unlikely(p >= sl->limit))
+		return alloc_slow(spc, 0, zero);
 	sl->next = p + size;
 	if (zero && sl->needzero)
-		clear_slot((uint64_t *)p, size);
-	c->nextsample -= (int64_t)size;
-	if (rt_unlikely(c->nextsample < 0))
-		sampled(c, (void *)p, size);
+		memset((void *)p, 0, size);
 	return (void *)p;
 }
 
 // ---- tiny objects ----
 
-static uint32_t
-tiny_align(uint32_t off, size_t size)
+// Where the next object of size bytes is to lie: as aligned as its size, within one block.
+RT_INLINE uintptr_t
+place_tiny(uintptr_t p, size_t size)
 {
-	if ((size & 7) == 0)
-		return rt_round_up(off, 8u);
-	if ((size & 3) == 0)
-		return rt_round_up(off, 4u);
-	if ((size & 1) == 0)
-		return rt_round_up(off, 2u);
-	return off;
+	size_t align = size & -size;
+	p = rt_round_up(p, align);
+	return p % RT_TINY_SIZE + size > RT_TINY_SIZE ? rt_round_up(p, (uintptr_t)RT_TINY_SIZE) : p;
 }
 
-static void *
+RT_INLINE void *
 alloc_tiny(size_t size)
 {
 	struct mcache *c = getmcache();
-	uint32_t off = tiny_align(c->tinyoffset, size);
-	if (c->tiny && off + size <= RT_TINY_SIZE) {
-		c->tinyoffset = off + (uint32_t)size;
-		c->tinyallocs++;
-		return (void *)(c->tiny + off);
-	}
-	uintptr_t p = (uintptr_t)alloc_small(RT_SPANCLASS(RT_TINY_CLASS, true), true);
-	c = getmcache();
+	struct mcache_slot *sl = &c->slot[RT_TINY_SPANCLASS];
+	uintptr_t p = place_tiny(sl->next, size);
 	c->tinyallocs++;
-	// Keep the block with more room left.
-	if (!c->tiny || size < c->tinyoffset) {
-		c->tiny = p;
-		c->tinyoffset = (uint32_t)size;
-	}
+	if (rt_unlikely(p + size > sl->limit))
+		return alloc_slow(RT_TINY_SPANCLASS, size, true);
+	sl->next = p + size;
 	return (void *)p;
 }
 
@@ -205,9 +191,8 @@ alloc_large(size_t size, const gort_type *t, bool noscan, bool zero)
 	struct mcache *c = getmcache();
 	c->nmalloc[0]++;
 	c->largealloc += bytes;
-	c->nextsample -= (int64_t)bytes;
-	if (rt_unlikely(c->nextsample < 0))
-		sampled(c, p, bytes);
+	if (rt_unlikely(rt_mcache_sample_large(c, bytes)))
+		sampled(p, bytes);
 	return p;
 }
 
@@ -240,8 +225,8 @@ rt_mallocgc_noscan(size_t size)
 void *
 rt_mallocgc_noscan_raw(size_t size)
 {
-	if (size < RT_TINY_SIZE)
-		return size ? alloc_tiny(size) : zerobase;
+	if (size <= RT_CLEAR_AHEAD_SIZE)
+		return rt_mallocgc_noscan(size);
 	if (rt_unlikely(size > RT_MAX_SMALL_SIZE))
 		return alloc_large(size, NULL, true, false);
 	return alloc_small(RT_SPANCLASS(rt_sizeclass(size), true), false);
@@ -283,4 +268,55 @@ rt_add_special(void *obj, enum special_kind kind, void *token)
 	sp->next = *at;
 	rt_special_link(at, sp);
 	rt_unlock(&s->speciallock);
+}
+
+// ---- public ----
+
+RT_NOINLINE static void *
+new_unusual(const gort_type *t)
+{
+	void *p = rt_mallocgc(t->size, t);
+	rt_leave();
+	return p;
+}
+
+void *
+gort_new_(const gort_type *t)
+{
+	rt_enter();
+	unsigned spc = t->spanclass;
+	if (rt_unlikely(!spc))
+		return new_unusual(t);
+	void *p = spc == RT_TINY_SPANCLASS ? alloc_tiny(t->size) : alloc_small(spc, true);
+	rt_leave();
+	return p;
+}
+
+void *
+gort_new_array_(const gort_type *t, ptrdiff_t n)
+{
+	size_t bytes;
+	if (!rt_array_size(t->size, n, &bytes))
+		rt_panic("runtime error: makeslice: len out of range");
+	rt_enter();
+	void *p = rt_mallocgc(bytes, t);
+	rt_leave();
+	return p;
+}
+
+void *
+gort_new_bytes(size_t n)
+{
+	if (n > PTRDIFF_MAX || n > (size_t)1 << 47)
+		rt_panic("runtime error: makeslice: len out of range");
+	rt_enter();
+	void *p = rt_mallocgc_noscan(n);
+	rt_leave();
+	return p;
+}
+
+RT_NOINLINE void
+gort_keep_alive(const void *p)
+{
+	__asm__ volatile("" ::"r"(p) : "memory");
 }

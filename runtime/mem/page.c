@@ -41,31 +41,41 @@ rt_pages_init(struct page_alloc *a, uint32_t maxpages)
 
 // ---- summaries ----
 
+// The longest run of set bits in x, if it is longer than least; else least.
+static uint32_t
+longest_run(uint64_t x, uint32_t least)
+{
+	// What is left of x after `done` steps has one bit for each run of more than `done` bits that begins there.
+	for (uint32_t done = 0; x && done < least;) {
+		uint32_t step = rt_min(least - done, done + 1);
+		x &= x >> step;
+		done += step;
+	}
+	for (; x; least++)
+		x &= x >> 1;
+	return least;
+}
+
 static struct page_sum
 chunk_sum(const struct page_chunk *c)
 {
 	struct page_sum s = {0};
-	uint32_t run = 0;
+	uint32_t run = 0; // free pages up to the end of the words seen
 	bool leading = true;
 	for (unsigned i = 0; i < RT_CHUNK_WORDS; i++) {
 		uint64_t used = c->alloc[i];
-		unsigned bit = 0;
-		while (bit < 64) {
-			uint64_t rest = used >> bit;
-			unsigned nfree = rest ? __builtin_ctzll(rest) : 64 - bit;
-			run += nfree;
-			bit += nfree;
-			if (bit >= 64)
-				break;
-			if (leading) {
-				s.start = run;
-				leading = false;
-			}
-			s.max = rt_max(s.max, run);
-			run = 0;
-			uint64_t rest1 = ~(used >> bit);
-			bit += rest1 ? __builtin_ctzll(rest1) : 64;
+		if (!used) {
+			run += 64;
+			continue;
 		}
+		run += __builtin_ctzll(used);
+		if (leading)
+			s.start = run;
+		leading = false;
+		s.max = rt_max(s.max, run);
+		if (~used)
+			s.max = longest_run(~used, s.max);
+		run = __builtin_clzll(used);
 	}
 	s.end = run;
 	s.max = rt_max(s.max, run);

@@ -2,8 +2,11 @@
 #include "mem/sizeclass.h"
 
 #include "base/lock.h"
+#include "mem/mheap.h"
 
-// X(slot bytes, pages a span)
+#define SPAN_BYTES (32u << 10)
+
+// X(slot bytes, pages a span in Go)
 #define SIZE_CLASSES(X)                                                                            \
 	X(8, 1) X(16, 1) X(24, 1) X(32, 1) X(48, 1) X(64, 1) X(80, 1) X(96, 1)                     \
 	X(112, 1) X(128, 1) X(144, 1) X(160, 1) X(176, 1) X(192, 1) X(208, 1) X(224, 1)            \
@@ -23,6 +26,7 @@ static_assert(1 SIZE_CLASSES(ONE) == RT_NUM_SIZE_CLASSES, "67 classes and the la
 	static_assert((size) % 8 == 0 && (pages)*RT_PAGE_SIZE / (size) >= 1 &&                     \
 		      (uint64_t)(pages)*RT_PAGE_SIZE * (size) < (1ull << 32), "class");
 SIZE_CLASSES(EXACT)
+static_assert((uint64_t)SPAN_BYTES * RT_MAX_SMALL_SIZE < (1ull << 32), "also of more pages");
 
 static const uint16_t class_size[RT_NUM_SIZE_CLASSES] = {
 	0,
@@ -42,11 +46,23 @@ uint8_t rt_size_to_class128[(RT_MAX_SMALL_SIZE - 1024) / 128 + 1];
 
 static struct rt_mutex pairs_lock;
 
+// As many times Go's pages as keep a span's bits in its line and its bytes within SPAN_BYTES: what is done
+// once a span (taking it from the central set, sweeping it, freeing it) is shared by more objects.
+static unsigned
+span_pages(unsigned sizeclass)
+{
+	unsigned size = class_size[sizeclass], pages = class_pages[sizeclass], n = pages;
+	while (size && n + pages <= SPAN_BYTES / RT_PAGE_SIZE &&
+	       (n + pages) * RT_PAGE_SIZE / size <= RT_INLINE_SLOTS)
+		n += pages;
+	return n;
+}
+
 static void
 fill_spanclass(struct spanclass *sc, unsigned sizeclass, bool noscan, const gort_type *t)
 {
 	sc->size = class_size[sizeclass];
-	sc->npages = class_pages[sizeclass];
+	sc->npages = span_pages(sizeclass);
 	sc->nelems = sizeclass ? sc->npages * RT_PAGE_SIZE / sc->size : 1;
 	sc->divmul = sizeclass ? (uint32_t)(((1ull << 32) + sc->size - 1) / sc->size) : 0;
 	sc->sizeclass = sizeclass;

@@ -12,7 +12,7 @@
 #include "base/base.h"
 #include "base/lock.h"
 #include "debug/throw.h"
-#include "mem/mheap.h"
+#include "mem/mcache.h"
 #include "mem/typename.h"
 #include "os/os.h"
 #include "sched/proc.h"
@@ -255,7 +255,9 @@ intern(const gort_type *like, const struct decls *d)
 		t->flags |= GORT_TYPE_NOSCAN;
 	if (d->key)
 		set_key(t, d->key);
-	if (t->size > 0 && t->size <= RT_MAX_SMALL_SIZE)
+	if ((t->flags & GORT_TYPE_NOSCAN) && t->size < RT_TINY_SIZE)
+		t->spanclass = t->size ? RT_TINY_SPANCLASS : 0;
+	else if (t->size > 0 && t->size <= RT_MAX_SMALL_SIZE)
 		t->spanclass = (uint16_t)rt_spanclass_for(t, rt_sizeclass(t->size));
 	t->ident = identity(*b, t, d->key);
 	i->next = *b;
