@@ -341,13 +341,15 @@ GORT_TEST(leak, beside_other_collections)
 {
 	gort_go(make_leaks);
 	await_waiting(LEAKS);
+	gort_go(churn); // on the stack of the one that made them: its stale words may hide some for a while
 	gort_go(churn);
-	gort_go(churn);
-	int looked = 0;
+	int looked = 0, most = 0;
 	for (; ndone < 2 || looked < 10; looked++) {
-		CHECK(find_leaked() >= LEAKS - 2); // a stale word may hide one for a while, or the pair
+		most = rt_max(most, find_leaked());
+		CHECK(most <= LEAKS);
 		gort_gosched();
 	}
+	CHECK(most > 0); // a select without cases, at least, is hidden by nothing
 	for (int i = 0; i < 1000 && find_leaked() != LEAKS; i++)
 		gort_sleep(GORT_MILLISECOND);
 	CHECK_EQ(find_leaked(), LEAKS);
