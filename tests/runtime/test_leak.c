@@ -352,8 +352,14 @@ GORT_TEST(leak, beside_other_collections)
 	gort_go(make_leaks);
 	await_waiting(LEAKS + 2);
 	gort_mutex_unlock(&gate);
-	for (int looked = 0; ndone < 2 || looked < 10; looked++) {
-		CHECK_EQ(find_leaked(), LEAKS);
+	int looked = 0, most = 0;
+	for (; ndone < 2 || looked < 10; looked++) { // a stale word may hide some for a while
+		most = rt_max(most, find_leaked());
+		CHECK(most <= LEAKS);
 		gort_gosched();
 	}
+	CHECK(most > 0); // a select without cases, at least, is hidden by nothing
+	for (int i = 0; i < 1000 && find_leaked() != LEAKS; i++)
+		gort_sleep(GORT_MILLISECOND);
+	CHECK_EQ(find_leaked(), LEAKS);
 }
