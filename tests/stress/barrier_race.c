@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The race of hazard 2 (docs/gc.md): a thread is stopped between a store's test of the barrier's flag and
 // the store, and the store that it makes when it wakes up is not logged. The collector therefore marks
-// what the slot in the thread's register holds. Here the window between test and store is made some
+// what the slot in the thread's register holds. Here the window between test and store is made some ten
 // microseconds wide, and both are shown: nothing is lost; with the handling turned off objects are.
 //
 // The clearer publishes a fresh object in a slot far down a list, forgets it, and clears the slot through
@@ -42,7 +42,7 @@ slow_clear(struct thing **slot)
 {
 #if defined(__x86_64__) && !defined(GORT_SET_BY_CALL_)
 	__asm__ goto("cmpl $0, %0\n\tjne %l[marking]\n\t"
-		     "movl $40, %%ecx\n1:\tpause\n\tdecl %%ecx\n\tjnz 1b\n\t"
+		     "movl $1000, %%ecx\n1:\tpause\n\tdecl %%ecx\n\tjnz 1b\n\t"
 		     "movq $0, (%1)"
 		     :
 		     : "m"(gort_write_barrier_on), "r"(slot)
@@ -63,13 +63,22 @@ publish(struct node *n)
 	atomic_fetch_add_explicit(&published, 1, memory_order_relaxed);
 }
 
-// Nothing of what publish left on the stack may keep the object.
+// Nothing of what publish left on the stack or in a register may keep the object. (Nor may the address behind
+// it, which the allocator has just computed.)
 static __attribute__((noinline)) void
 scrub(void)
 {
 	volatile char room[8192];
 	for (size_t i = 0; i < sizeof room; i++)
 		room[i] = 0;
+#ifdef __x86_64__
+	__asm__ volatile("xorl %%eax, %%eax\n\txorl %%ecx, %%ecx\n\txorl %%edx, %%edx\n\txorl %%esi, %%esi\n\t"
+			 "xorl %%edi, %%edi\n\txorl %%r8d, %%r8d\n\txorl %%r9d, %%r9d\n\txorl %%r10d, %%r10d\n\t"
+			 "xorl %%r11d, %%r11d"
+			 :
+			 :
+			 : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc");
+#endif
 }
 
 static void
