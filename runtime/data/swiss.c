@@ -17,9 +17,9 @@
 //   - a group with an EMPTY slot has no DELETED one: only where there is no EMPTY does a deletion need it
 //   - a table of local depth d is in 2^(globaldepth - d) consecutive directory entries, those of its
 //     d-bit prefix; its entries' hashes have that prefix
-//   - all tables have as many groups, which groupmask tells: one table of any size, or several of 1024 slots. Only a map
-//     with functions of the user's (key class OTHER) may have larger tables, when its hashes do not
-//     tell keys apart; lookups there ask the table for its size.
+//   - all tables have as many groups, which groupmask tells: one table of any size, or several of 1024
+//     slots. Only a map with functions of the user's (key class OTHER) may have larger tables, when its
+//     hashes do not tell keys apart; lookups there ask the table for its size.
 //   - a slot that is not full holds no collected pointer
 //
 // Growth: a full table doubles, or at 1024 slots gives half of its entries to another one, so no write
@@ -28,13 +28,13 @@
 // the map. The collector finds their contents when they are logged (setdir).
 //
 // Measured with control bytes of 7 hash bits (16-byte entries, 1e3 to 1e7 of them, EPYC of family 26):
-// groups of 8 with their control bytes beside them, and 7 slots with control bytes in 128 aligned bytes. Hits the same within
-// noise, misses 1.7 and 4 times slower at 1e6. Tables from 512 to 65536 slots: no difference. An entry
-// at a slot of its group that follows from the hash, prefetched beside the control bytes: hits 4 % faster
-// at 1e7, the same at 1e6, 9 % slower at 1e3; misses 10 to 35 % slower.
+// groups of 8 with their control bytes beside them, and 7 slots with control bytes in 128 aligned bytes:
+// hits the same within noise, misses 1.7 and 4 times slower at 1e6. Tables from 512 to 65536 slots: no
+// difference. An entry at a slot of its group that follows from the hash, prefetched beside the control
+// bytes: hits 4 % faster at 1e7, the same at 1e6, 9 % slower at 1e3; misses 10 to 35 % slower.
 //
 // Go: internal/runtime/maps since 1.24. Differences: 16 slots a group, control words apart from slots,
-// directory entries that point at control bytes and slots without a table object between.
+// directory entries that point at control words and slots without a table object between.
 #include <string.h>
 
 #include "data/map.h"
@@ -823,7 +823,9 @@ occupy_int(smap *m, table tab, uint64_t hash, uint16_t *group, unsigned i, uint6
 	return slot;
 }
 
-// NULL when it needs the general code; nothing has changed then.
+// NULL when it needs the general code; nothing has changed then. Concurrent writes are noticed by whoever
+// begins while another is at it (hasshape sees the mark, the general code reports it); it does not look again
+// at its end, as the general code does.
 RT_INLINE void *
 put_int(smap *m, uint64_t k, size_t keysize, uint32_t shape)
 {
