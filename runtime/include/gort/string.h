@@ -66,7 +66,7 @@ gort_string_slice(gort_string s, ptrdiff_t lo, ptrdiff_t hi)
 {
 	if (__builtin_expect((size_t)hi > (size_t)s.len || (size_t)lo > (size_t)hi, 0))
 		gort_panic_string_slice_(lo, hi, s.len);
-	return (gort_string){s.str + (hi > lo ? lo : 0), hi - lo};
+	return __extension__(gort_string){s.str + (hi > lo ? lo : 0), hi - lo};
 }
 
 // Byte i. Panics "index out of range [i] with length len". Go: s[i].
@@ -108,7 +108,7 @@ typedef struct gort_rune_iter {
 static inline gort_rune_iter
 gort_string_iterate(gort_string s)
 {
-	return (gort_rune_iter){0, 0, s, 0};
+	return __extension__(gort_rune_iter){0, 0, s, 0};
 }
 
 // False at the end. Async-signal-safe.
@@ -161,7 +161,7 @@ gort_string_builder_len(const gort_string_builder *b)
 static inline gort_string
 gort_string_builder_string(const gort_string_builder *b)
 {
-	return (gort_string){(const char *)b->buf.array, b->buf.len};
+	return __extension__(gort_string){(const char *)b->buf.array, b->buf.len};
 }
 
 // Empty again; strings taken before stay valid.
