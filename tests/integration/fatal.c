@@ -2,6 +2,7 @@
 // fatal NAME: programs that end badly, one a name. test_fatal.py knows what each must print.
 #include <gort.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -100,6 +101,32 @@ nil_dereference(void)
 }
 
 NOINLINE static void
+wild_pointer(void)
+{
+	*(volatile int *volatile)0x123456789000 = 1;
+}
+
+// No address at all for the CPU: the kernel does not say which.
+NOINLINE static void
+non_canonical(void)
+{
+	*(volatile int *volatile)0xdead000000000000 = 1;
+}
+
+NOINLINE static void
+divide_by_zero(void)
+{
+	volatile int zero = 0, one = 100;
+	one = one / zero;
+}
+
+NOINLINE static void
+killed(void)
+{
+	raise(SIGSEGV);
+}
+
+NOINLINE static void
 index_out_of_range(void)
 {
 	gort_slice s = gort_make_slice(int, 3, 3);
@@ -171,6 +198,10 @@ app(int argc, char **argv)
 		{"deadlock_of_three", deadlock_of_three},
 		{"overflow", overflow},
 		{"nil_dereference", nil_dereference},
+		{"wild_pointer", wild_pointer},
+		{"non_canonical", non_canonical},
+		{"divide_by_zero", divide_by_zero},
+		{"killed", killed},
 		{"index_out_of_range", index_out_of_range},
 		{"slice_bounds", slice_bounds},
 		{"nil_map_write", nil_map_write},

@@ -20,6 +20,13 @@ CASES = {
     'nil_dereference': ('panic: runtime error: invalid memory address or nil pointer dereference\n'
                         '[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x',
                         'nil_dereference', 'running'),
+    'wild_pointer': ('unexpected fault address 0x123456789000\nfatal error: fault\n'
+                     '[signal SIGSEGV: segmentation violation code=0x1 addr=0x123456789000 pc=0x', 'wild_pointer', 'running'),
+    'non_canonical': ('unexpected fault address 0x0\nfatal error: fault\n'
+                      '[signal SIGSEGV: segmentation violation code=0x80 addr=0x0 pc=0x', 'non_canonical', 'running'),
+    'divide_by_zero': ('panic: runtime error: integer divide by zero\n'
+                       '[signal SIGFPE: floating-point exception code=0x1 addr=0x', 'divide_by_zero', 'running'),
+    'killed': ('SIGSEGV: segmentation violation\nPC=0x', 'killed', 'running'),
     'index_out_of_range': ('panic: runtime error: index out of range [5] with length 3\n',
                            'index_out_of_range', 'running'),
     'slice_bounds': ('panic: runtime error: slice bounds out of range [:5] with capacity 3\n',
