@@ -103,6 +103,13 @@ class Fatal(check.TestCase):
         self.assertIn('[sync.Mutex.Lock]:', self.block_of(r, 'wait_too'))
         self.assertIn('[select (no cases)]:', r.err)
 
+    def test_goroutines_are_paragraphs(self):
+        """Also the scheduling stack of the thread that found the deadlock."""
+        err = self.crash('deadlock_of_three', GORT_TRACEBACK='system').err
+        self.assertRegex(err, r'(?m)^goroutine 0 \[idle\]:')
+        self.assertGreaterEqual(len(re.findall(r'\n\ngoroutine ', err)), 4)
+        self.assertEqual(re.findall(r'[^\n]\ngoroutine ', err), [])
+
     def test_traceback_levels(self):
         one = self.crash('panic_in_goroutine')
         self.assertEqual(len(HEADER.findall(one.err)), 1, str(one))

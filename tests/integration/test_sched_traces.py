@@ -98,11 +98,6 @@ class SchedTraces(check.TestCase):
         """As in a shell's background job."""
         self.assertIn('goroutine 1 [sleep]:', self.dump(ignored=True))
 
-    def test_goroutines_are_paragraphs(self):
-        err = self.dump(GORT_TRACEBACK='system')
-        self.assertRegex(err, r'(?m)^goroutine 1 ')
-        self.assertEqual(re.findall(r'(?m)^(?!\n).+\n(?=goroutine )', err), [])
-
     def test_traceback_none_prints_no_goroutine(self):
         self.assertNotIn('goroutine', self.dump(GORT_TRACEBACK='none'))
 
