@@ -2,6 +2,7 @@
 // fatal NAME: programs that end badly, one a name. test_fatal.py knows what each must print.
 #include <gort.h>
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -182,6 +183,33 @@ panic_in_goroutine(void)
 	gort_sleep(10 * GORT_SECOND);
 }
 
+static void
+end_the_thread(void)
+{
+	pthread_exit(NULL);
+}
+
+NOINLINE static void
+thread_ended(void)
+{
+	gort_go(end_the_thread);
+	gort_sleep(10 * GORT_SECOND);
+}
+
+static void
+cancel_the_thread(void)
+{
+	pthread_cancel(pthread_self());
+	pthread_testcancel();
+}
+
+NOINLINE static void
+thread_cancelled(void)
+{
+	gort_go(cancel_the_thread);
+	gort_sleep(10 * GORT_SECOND);
+}
+
 static int
 app(int argc, char **argv)
 {
@@ -209,6 +237,8 @@ app(int argc, char **argv)
 		{"own_panic", own_panic},
 		{"own_fatal", own_fatal},
 		{"panic_in_goroutine", panic_in_goroutine},
+		{"thread_ended", thread_ended},
+		{"thread_cancelled", thread_cancelled},
 	};
 	for (size_t i = 0; argc > 1 && i < sizeof all / sizeof *all; i++)
 		if (strcmp(argv[1], all[i].name) == 0)

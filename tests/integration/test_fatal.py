@@ -118,6 +118,13 @@ class Fatal(check.TestCase):
         none = self.crash('panic_in_goroutine', GORT_TRACEBACK='none')
         self.assertEqual(len(HEADER.findall(none.err)), 0, str(none))
 
+    def test_a_goroutine_must_not_end_its_thread(self):
+        for name in 'thread_ended', 'thread_cancelled':
+            for procs in '1', '2':
+                r = self.crash(name, GORT_MAXPROCS=procs)
+                self.assertTrue(r.err.startswith('fatal error: a goroutine ended its thread (pthread_exit or '
+                                                 'pthread_cancel)\n'), str(r))
+
     def test_stdout_is_flushed_on_a_panic(self):
         self.assertEqual(self.crash('panic_in_goroutine').out, 'buffered before the panic\n')
 
