@@ -104,6 +104,7 @@ void rt_hint_m(struct m *mp);
 
 // ---- sysmon.c ----
 void rt_sysmon_start(void);
+extern _Atomic int64_t rt_gc_period; // ns without a collection after which there is one; tests shorten it
 
 // ---- schedtrace.c ----
 void rt_schedtrace(int64_t now);

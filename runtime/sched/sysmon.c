@@ -28,7 +28,8 @@
 #define OFFER_NS 500000
 #define RECHECK_NS 1000000000
 #define MAX_WATCHED 1024
-#define GC_PERIOD_NS (120 * (int64_t)1000000000)
+
+_Atomic int64_t rt_gc_period = 120 * (int64_t)1000000000;
 
 static struct {
 	uint32_t schedtick, syscalltick, straight;
@@ -134,7 +135,7 @@ static void
 collect_now_and_then(int64_t now)
 {
 	int64_t last = rt_gc_last_end_ns();
-	if (now - (last ? last : sched.start_ns) > GC_PERIOD_NS && !rt_load(&rt_gc.timer_due))
+	if (now - (last ? last : sched.start_ns) > rt_load(&rt_gc_period) && !rt_load(&rt_gc.timer_due))
 		rt_gc_forced_by_timer();
 }
 

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <gort/chan.h>
+#include <gort/mem.h>
 #include <gort/sched.h>
 #include <gort/time.h>
 
@@ -247,6 +248,22 @@ loop(void)
 	while (!atomic_load_explicit(&stop, memory_order_relaxed))
 		;
 	one();
+}
+
+TestSuite(sysmon, .timeout = 20);
+
+GORT_TEST(sysmon, collects_when_nobody_has_for_two_minutes)
+{
+	gort_mem_stats before, after;
+	gort_set_gc_percent(1000000);
+	CHECK_EQ(rt_load(&rt_gc_period), 120 * GORT_SECOND);
+	gort_read_mem_stats(&before);
+	rt_store(&rt_gc_period, 20 * GORT_MILLISECOND);
+	do {
+		gort_sleep(GORT_MILLISECOND);
+		gort_read_mem_stats(&after);
+	} while (after.num_gc < before.num_gc + 3); // or the test's time is over
+	CHECK_EQ(after.num_forced_gc, before.num_forced_gc);
 }
 
 GORT_TEST(preempt, a_loop_without_calls_does_not_starve_others)
