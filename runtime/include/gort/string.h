@@ -145,26 +145,29 @@ typedef struct gort_string_builder {
 	gort_slice buf; // of char
 } gort_string_builder;
 
+// Appends a string, a byte, or a rune's encoding (GORT_RUNE_ERROR's for what is no rune). Panics "growslice: len out
+// of range" when that is too long. Go: Builder.WriteString, WriteByte, WriteRune.
 GORT_API void gort_string_builder_write(gort_string_builder *b, gort_string s);
 GORT_API void gort_string_builder_write_byte(gort_string_builder *b, char c);
 GORT_API void gort_string_builder_write_rune(gort_string_builder *b, int32_t r);
-// Room for n more bytes. Panics "strings.Builder.Grow: negative count".
+// Room for n more bytes. Panics "strings.Builder.Grow: negative count". Go: Builder.Grow.
 GORT_API void gort_string_builder_grow(gort_string_builder *b, ptrdiff_t n);
 
+// Bytes written so far. Go: Builder.Len.
 static inline ptrdiff_t
 gort_string_builder_len(const gort_string_builder *b)
 {
 	return b->buf.len;
 }
 
-// What has been written, not copied: later writes go behind it and leave it alone.
+// What has been written, not copied: later writes go behind it and leave it alone. Go: Builder.String.
 static inline gort_string
 gort_string_builder_string(const gort_string_builder *b)
 {
 	return __extension__(gort_string){(const char *)b->buf.array, b->buf.len};
 }
 
-// Empty again; strings taken before stay valid.
+// Empty again; strings taken before stay valid. Go: Builder.Reset.
 GORT_API void gort_string_builder_reset(gort_string_builder *b);
 
 GORT_END_DECLS
