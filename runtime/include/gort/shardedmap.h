@@ -14,8 +14,8 @@
 //
 // Keys are as in gort/map.h. K and V must be those the map was made with; other sizes panic. The macros
 // evaluate each argument once, values before places. Every call may park the goroutine on the shard's
-// lock; those that change the map may allocate. None is async-signal-safe. Collected
-// pointers in keys and values are looked after. A NULL map is empty for readers; a store panics "assignment to entry in nil map".
+// lock; those that change the map may allocate. None is async-signal-safe. Collected pointers in keys and
+// values are looked after. A NULL map is empty for readers; a store panics "assignment to entry in nil map".
 //
 // Go: none in the library; there, a slice of struct { sync.Mutex; m map[K]V }. For keys of many types,
 // or entries that are written once and read very often: gort_sync_map.

@@ -145,8 +145,8 @@ typedef struct gort_string_builder {
 	gort_slice buf; // of char
 } gort_string_builder;
 
-// Appends a string, a byte, or a rune's encoding (GORT_RUNE_ERROR's for what is no rune). Panics "growslice: len out
-// of range" when that is too long. Go: Builder.WriteString, WriteByte, WriteRune.
+// Appends a string, a byte, or a rune's encoding (GORT_RUNE_ERROR's for what is no rune). Panics
+// "growslice: len out of range" when that is too long. Go: Builder.WriteString, WriteByte, WriteRune.
 GORT_API void gort_string_builder_write(gort_string_builder *b, gort_string s);
 GORT_API void gort_string_builder_write_byte(gort_string_builder *b, char c);
 GORT_API void gort_string_builder_write_rune(gort_string_builder *b, int32_t r);
