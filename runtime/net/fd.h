@@ -2,8 +2,8 @@
 // A descriptor that goroutines share: who may use it, when it may be closed, waiting for it.
 //
 // One goroutine at a time reads, one writes; others queue. Each user holds a reference; closing bars
-// new ones, wakes those who wait, and the last to leave closes the descriptor; until then close waits. So a number is never
-// used after it has been given back. Go: internal/poll.FD and its fdMutex.
+// new ones, wakes those who wait, and the last to leave closes the descriptor; until then close waits. So a
+// number is never used after it has been given back. Go: internal/poll.FD and its fdMutex.
 #pragma once
 
 #include <sys/types.h>

@@ -62,8 +62,8 @@ rt_thread_stacks_bytes(void)
 	return sum;
 }
 
-// The runtime ends none of its threads. Where a goroutine does, the unwinding leaves its stack, and its P would
-// be lost with the thread.
+// The runtime ends none of its threads. Where a goroutine does, the unwinding leaves its stack, and its P
+// would be lost with the thread.
 static pthread_key_t thread_left;
 
 static void

@@ -52,6 +52,12 @@ class Environment(check.TestCase):
         self.assertEqual(len(r.err.splitlines()), 1, r.err)
         self.assertIn('GORT_BARRIER=dirty', r.err)
 
+    def test_maxprocs_is_what_the_affinity_mask_allows(self):
+        cpu = min(os.sched_getaffinity(0))
+        r = check.run('taskset', '-c', cpu, self.program, GORT_DEBUG='schedtrace=1000')
+        self.assertEqual((r.out, r.status), (self.expected, 0), str(r))
+        self.assertRegex(r.err, r'^SCHED 0ms: gomaxprocs=1 ')
+
     def test_gort_twin_wins(self):
         self.assertEqual(self.work(GOMAXPROCS='nonsense', GORT_MAXPROCS='2').err, '')
 

@@ -67,7 +67,8 @@ GORT_API void gort_go_start_(void (*fn)(void), size_t stack_bytes);
 #define GORT_ASSERT_ static_assert
 #define GORT_IS_STRUCT_(a) (__is_class(__typeof__((a))) || __is_union(__typeof__((a))))
 #define GORT_IS_LONG_DOUBLE_(a) __is_same(__typeof__((a)), long double)
-#define GORT_CHECK_RESULT_(call) GORT_ASSERT_(!GORT_IS_STRUCT_(call), "gort_go: a function that returns a struct");
+#define GORT_CHECK_RESULT_(call)                                                                   \
+	GORT_ASSERT_(!GORT_IS_STRUCT_(call), "gort_go: a function that returns a struct");
 #else
 #define GORT_ASSERT_ _Static_assert
 #define GORT_IS_STRUCT_(a)                                                                         \
@@ -141,6 +142,10 @@ GORT_API void gort_blocking(void (*fn)(void *arg), void *arg);
 // libraries with thread-local state. Go: runtime.LockOSThread, UnlockOSThread.
 GORT_API void gort_lock_os_thread(void);
 GORT_API void gort_unlock_os_thread(void);
+
+// fork(2): the child has the calling thread only, and no scheduler. It may call exec or exit, and what is
+// async-signal-safe; a call that needs the scheduler ends it with "gort: a child made by fork has no scheduler:
+// it may only exec or exit" and status 2. posix_spawn, system and popen work as ever. Go: syscall.ForkExec.
 
 // Any thread may call gort, also one that the runtime did not make: for the time of the call it is a
 // goroutine of its own that may block, send, allocate. Between calls it must not hold collected
