@@ -407,6 +407,30 @@ rt_mark_fields(struct gcwork *w, const struct mspan *s, uintptr_t obj)
 			   s->divmul ? rt_spanclasses[s->spanclass].type : s->type);
 }
 
+// For words that may be stale, as roots are: slots that are free are left alone.
+RT_INLINE void
+keep_slot(struct gcwork *w, const struct mspan *s, uint32_t i)
+{
+	if (rt_span_allocated(s, i))
+		grey_slot(&w->g, s->info, i);
+}
+
+// As scan_range, for an object that may be being cleared for its first use: its words may be stale.
+NO_SANITIZE static void
+scan_unsure(struct gcwork *w, uintptr_t lo, uintptr_t hi, const gort_type *t)
+{
+	static const uint32_t first = 0;
+	size_t step = t ? t->size : sizeof(uintptr_t);
+	const uint32_t *ptrs = t ? t->ptrs : &first;
+	for (uint32_t n = t ? t->nptrs : 1; lo + step <= hi; lo += step)
+		for (uint32_t i = 0; i < n; i++) {
+			uintptr_t p = load_word(lo + ptrs[i]);
+			const struct mspan *s = rt_spanof(p);
+			if (s)
+				keep_slot(w, s, rt_span_index(s, p));
+		}
+}
+
 // The part of a marked large object that lies in [lo, hi), whole elements.
 static void
 rescan_large(struct gcwork *w, const struct mspan *s, uintptr_t lo, uintptr_t hi)
@@ -416,16 +440,23 @@ rescan_large(struct gcwork *w, const struct mspan *s, uintptr_t lo, uintptr_t hi
 	size_t step = s->type ? s->type->size : sizeof(uintptr_t);
 	lo = s->base + (lo - s->base) / step * step;
 	hi = s->base + (hi - s->base + step - 1) / step * step;
-	scan_range(w, lo, rt_min(hi, s->limit), s->type);
+	hi = rt_min(hi, s->limit);
+	if (rt_world_stopped())
+		scan_range(w, lo, hi, s->type);
+	else
+		scan_unsure(w, lo, hi, s->type); // cleared in rt_safely
 }
 
+// A slot that is allocated by the span's own record has been cleared: it left the cache with its neighbours,
+// or the cache was flushed.
 static void
 rescan_small(struct gcwork *w, const struct mspan *s, uintptr_t lo, uintptr_t hi)
 {
+	const gort_type *t = rt_spanclasses[s->spanclass].type;
 	uint32_t i = rt_span_index(s, lo);
-	for (; i < s->nelems && s->base + i * s->elemsize < hi; i++)
+	for (uintptr_t at; i < s->nelems && (at = s->base + i * s->elemsize) < hi; i++)
 		if (rt_span_allocated(s, i) && rt_load(&s->mark[i / 64]) >> (i % 64) & 1)
-			rt_mark_fields(w, s, s->base + i * s->elemsize);
+			scan_range(w, at, at + s->elemsize, t);
 }
 
 void
@@ -437,6 +468,7 @@ rt_mark_written(struct gcwork *w, uintptr_t lo, uintptr_t hi)
 		if (s) {
 			next = s->base + ((uintptr_t)s->npages << RT_PAGE_SHIFT);
 			uintptr_t end = rt_min(hi, s->limit);
+			w->scanned += (int64_t)(rt_max(end, lo) - lo);
 			if (s->info->noscan)
 				;
 			else if (s->divmul)
@@ -612,14 +644,6 @@ rt_mark_all_stopped(void)
 }
 
 // ---- roots ----
-
-// Unlike a word in the heap, a root word may be stale: slots that are free are left alone.
-RT_INLINE void
-keep_slot(struct gcwork *w, const struct mspan *s, uint32_t i)
-{
-	if (rt_span_allocated(s, i))
-		grey_slot(&w->g, s->info, i);
-}
 
 // The object at p and the one at p - 1.
 static void

@@ -213,7 +213,7 @@ count_stacks(const struct stack_scan *sc)
 static void
 mark_sudog(struct gcwork *w, const struct sudog *sg)
 {
-	static_assert(offsetof(struct sudog, elem) == offsetof(struct sudog, c) + sizeof(void *), "neighbours");
+	static_assert(offsetof(struct sudog, elem) - offsetof(struct sudog, c) == sizeof(void *), "c, elem");
 	rt_mark_root_range(w, (uintptr_t)&sg->c, (uintptr_t)(&sg->elem + 1));
 	const struct hchan *c = sg->c;
 	if (c && c->scan && sg->elem == sg->value)
@@ -222,8 +222,9 @@ mark_sudog(struct gcwork *w, const struct sudog *sg)
 }
 
 // What a g holds. No roots are: sched, stack (addresses of stacks, which are read); m, lockedm; schedlink,
-// alllink, newg (gs, which are roots themselves); param (a sudog, of `waiting`); sleeptimer (its pp is a P, its
-// fn ours; other timers are in their Ps' heaps); startpc, gopc; numbers. sudog0 is in `waiting` when it counts.
+// alllink, newg (gs, which are roots themselves); param (a sudog, of `waiting`); sleeptimer (its pp is a P,
+// its fn ours; other timers are in their Ps' heaps); startpc, gopc; numbers. sudog0 is in `waiting` when it
+// counts.
 static void
 mark_g(struct gcwork *w, struct g *gp)
 {
@@ -339,7 +340,7 @@ rt_gc_g_born(struct g *gp)
 bool
 rt_roots_left(void)
 {
-	return rt_load(&cursor) != NULL || rt_attached_left();
+	return rt_load(&cursor) != NULL || rt_attached_left() || rt_dirty_left();
 }
 
 // The lines of a g that a scan looks at, but for the one with alllink.
@@ -368,7 +369,7 @@ rt_roots_scan_some(struct gcwork *w)
 	struct g *batch[BATCH];
 	int n = 0;
 	if (!rt_load(&cursor))
-		return rt_attached_scan_some(w);
+		return rt_attached_scan_some(w) || rt_dirty_scan_some(w);
 	rt_lock(&cursorlock);
 	struct g *gp = rt_load(&cursor);
 	for (; gp && n < BATCH; gp = gp->alllink) {

@@ -541,8 +541,8 @@ new_sudog(void *c, void *elem)
 	return sg;
 }
 
-// An object for each field, which nothing else points to. Pointers to their middle: one to the first byte would
-// keep the neighbour as well.
+// An object for each field, which nothing else points to. Pointers to their middle: one to the first byte
+// would keep the neighbour as well.
 RT_NOINLINE static void
 plant(int i)
 {
@@ -693,4 +693,38 @@ GORT_TEST(gc, who_allocates_waits_for_a_cycle_that_is_late)
 	rt_store(&enough, true);
 	while (nallocating > 0)
 		gort_sleep(GORT_MILLISECOND);
+}
+
+// ---- GORT_BARRIER=dirty ----
+
+enum { NWRITTEN = 1 << 20 };
+static void **written;
+
+static void
+write_everywhere(void)
+{
+	for (int i = 0; !rt_load(&enough); i = (i + 1) % NWRITTEN)
+		written[i] = i % 64 ? NULL : gort_new_bytes(16);
+}
+
+static void
+written_while_marking(void)
+{
+	written = gort_new_array(void *, NWRITTEN);
+	gort_go(write_everywhere);
+	int nbetween = 0;
+	for (int i = 0; i < 100 && nbetween == 0; i++) {
+		gort_gc();
+		nbetween += rt_gc.cur.between > 0;
+	}
+	rt_store(&enough, true);
+	CHECK(nbetween > 0 || rt_dirty_stopped());
+}
+
+Test(gc, in_dirty_mode_written_pages_are_looked_at_before_the_last_stop)
+{
+	setenv("GORT_BARRIER", "dirty", 1);
+	setenv("GORT_MAXPROCS", "2", 1);
+	on_gort_body = written_while_marking;
+	gort_run(on_gort_app, 0, NULL);
 }
