@@ -35,6 +35,7 @@ struct gc_times {
 	int64_t mark;      // marking begins
 	int64_t term;      // marking has found everything
 	int64_t end;       // the world is about to run
+	int64_t between;   // stops between the two (dirty.c)
 	int64_t paused;    // sum of its stops
 	_Atomic int64_t assist_ns, dedicated_ns, idle_ns; // CPU time of marking
 	uint64_t heap0, heap1, heap2, goal;       // live at start, at mark end, marked; goal in force
@@ -142,7 +143,8 @@ void rt_mark_root_range(struct gcwork *w, uintptr_t lo, uintptr_t hi);
 // Inside rt_mark_some or with the world stopped: what p points into is grey; what obj's words point to.
 void rt_mark_pointer(struct gcwork *w, uintptr_t p);
 void rt_mark_fields(struct gcwork *w, const struct mspan *s, uintptr_t obj);
-// World stopped, caches flushed: the words of all marked objects that reach into [lo, hi).
+// The words of all marked objects that reach into [lo, hi). World stopped, caches flushed; or inside
+// rt_mark_some: of those that were there when the caches were flushed last.
 void rt_mark_written(struct gcwork *w, uintptr_t lo, uintptr_t hi);
 // How a caller wants rt_mark_some to end, besides "nothing left" and "the world is to stop".
 struct mark_limit {
@@ -217,6 +219,12 @@ bool rt_dirty_on(void);      // no barriers
 bool rt_dirty_stopped(void); // ... and no help of the kernel's: mark with the world stopped
 // World running, before the stop of t0.
 void rt_dirty_arm(void);
+// On g0, when marking seems complete: what was written so far is looked at while the program runs. true:
+// there is more to mark.
+bool rt_dirty_preclean(void);
+// Written pages that wait for this. Scans some, as rt_roots_scan_some.
+bool rt_dirty_left(void);
+bool rt_dirty_scan_some(struct gcwork *w);
 // World stopped, to be followed by rt_mark_all_stopped: everything that may have changed since t0 is
 // looked at again. Nothing to do in the default mode, and when marking has been stopped throughout.
 void rt_dirty_rescan(struct gcwork *w);

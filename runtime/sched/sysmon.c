@@ -46,20 +46,20 @@ others_wait(struct p *pp)
 }
 
 // First a request that its next call into the runtime honours; if it makes none, the M's signal handler
-// gives the P away (sched/signal.c).
-static void
+// gives the P away (sched/signal.c). false: nobody is to be asked. An M without a goroutine looks for one or
+// marks, which ends by rules of its own: a signal every 20 us would only hold it up.
+static bool
 preempt(struct p *pp, bool detach)
 {
 	struct m *mp = pp->m;
-	if (!mp)
-		return;
-	struct g *gp = mp->curg;
+	struct g *gp = mp ? rt_load(&mp->curg) : NULL;
+	if (!gp)
+		return false;
 	atomic_fetch_or(&pp->slow, SLOW_PREEMPT);
-	if (gp) { // the wrong one at worst yields once
-		rt_store(&gp->detach, detach);
-		rt_store(&gp->preempt, true);
-	}
+	rt_store(&gp->detach, detach); // the wrong one at worst yields once
+	rt_store(&gp->preempt, true);
 	rt_signal_m(mp);
+	return true;
 }
 
 // A goroutine alone in runnext whose wakeup was put off (rt_wakep_after_put), while the one that readied
@@ -86,7 +86,8 @@ retake_running(struct p *pp, int i, int64_t now)
 	}
 	if (now - seen[i].since < (seen[i].asked ? SLICE_NS + GRACE_NS : SLICE_NS) || !others_wait(pp))
 		return false;
-	preempt(pp, seen[i].asked && !rt_debug.asyncpreemptoff);
+	if (!preempt(pp, seen[i].asked && !rt_debug.asyncpreemptoff))
+		return false;
 	seen[i].asked = true;
 	return true;
 }
