@@ -180,6 +180,7 @@ struct m {
 };
 
 #define RUNQ_LEN 256u
+#define GFREE_MAX 64u // half go to where all Ps may have them when it is full
 struct p {
 	// The straight path looks at these; one line.
 	_Atomic uint32_t slow;      // != 0: every switch goes through schedule() on g0
@@ -194,7 +195,6 @@ struct p {
 
 	_Atomic(struct g *) runq[RUNQ_LEN] RT_HOT_LINE;
 
-	struct g *gfree;            // dead goroutines with their stacks, LIFO
 	_Atomic uint32_t ngfree;
 	_Atomic uint32_t straight;  // switches without a detour over g0; others read it as a hint
 	_Atomic int64_t ngborn, ngdied; // written by the owner only
@@ -216,6 +216,8 @@ struct p {
 	void *gcw;                  // collector: this P's marking state
 	int64_t gcfractional;       // ... and ns its fractional worker has had in this cycle
 	void *pool;                 // sync.Pool's private storage
+
+	struct g *gfree[GFREE_MAX]; // dead goroutines with their stacks, LIFO; ngfree of them
 } RT_HOT_LINE;
 
 struct g_queue {
@@ -232,8 +234,6 @@ extern struct schedt {
 	int32_t nmextra;      // of those: of foreign threads that ended, without a thread now
 	struct p *pidle;
 	struct g_queue runq;  // the global queue
-	struct g *gfree;      // dead goroutines given back by Ps
-	_Atomic int32_t ngfree;
 	// Written under lock, read without as a hint.
 	_Atomic int32_t npidle;
 	_Atomic int32_t runqsize;
