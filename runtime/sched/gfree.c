@@ -2,8 +2,8 @@
 // What goroutines need and leave behind: dead Gs with their stacks, and sudogs. Each P keeps some, so
 // that the common case takes no lock; the rest is in lists that all share. Also the words for states.
 //
-// A dead G is in exactly one P's gfree or batch and its stack is unused (rt_switch_finish puts it there once its
-// last frame is left). allgs only grows: whoever walks it needs no lock.
+// A dead G is in exactly one P's gfree, or one batch, and its stack is unused (rt_switch_finish puts it there
+// once its last frame is left). allgs only grows: whoever walks it needs no lock.
 // Go: gfput, gfget, acquireSudog in runtime/proc.go.
 #include <string.h>
 

@@ -167,6 +167,8 @@ struct m {
 	struct rt_tls *tls;  // the thread's; NULL: a foreign one, whose memory may go away
 	pthread_t thread;
 	bool spinning;       // looks for work without any; counted in sched.nmspinning
+	uint32_t nloot;      // goroutines that it last took from others, until they have run; 0: none
+	uint64_t lootat;     // ... when, in cputicks
 	_Atomic(struct g *) lockedg;
 	struct rt_note park; // it sleeps here
 	struct m *alllink;   // allm; Ms are never freed
@@ -196,7 +198,8 @@ struct p {
 	_Atomic(struct g *) runq[RUNQ_LEN] RT_HOT_LINE;
 
 	_Atomic uint32_t ngfree;
-	_Atomic uint32_t straight;  // switches without a detour over g0; others read it as a hint
+	_Atomic uint32_t straight;  // switches; others read it as a hint
+	uint32_t nputoff;           // wakeups for a mere runnext since the pause was looked at
 	_Atomic int64_t ngborn, ngdied; // written by the owner only
 	_Atomic uint64_t mutexwait; // cputicks that goroutines which go on here waited for locks; likewise
 	uint64_t goidcache, goidcacheend;
@@ -220,6 +223,12 @@ struct p {
 	struct g *gfree[GFREE_MAX]; // dead goroutines with their stacks, LIFO; ngfree of them
 } RT_HOT_LINE;
 
+// What has not been worth it lately is left alone for a while, twice as long each time. In cputicks.
+struct rt_pause {
+	_Atomic uint64_t until; // 0: none
+	_Atomic uint64_t length;
+};
+
 struct g_queue {
 	struct g *head, *tail;
 };
@@ -239,9 +248,8 @@ extern struct schedt {
 	_Atomic int32_t runqsize;
 	// Atomic.
 	_Atomic int32_t nmspinning RT_HOT_LINE;
-	// A spinning M that found nothing makes the next wakeups for a mere runnext wait (proc.c).
-	_Atomic uint64_t wakeafter; // cputicks
-	_Atomic uint64_t futile;    // cputicks: how long
+	struct rt_pause nextpause;  // of wakeups for a goroutine alone in runnext (proc.c)
+	struct rt_pause ringpause;  // ... for others, and of thefts from a P that gets to them itself
 	_Atomic uint64_t goidgen;
 	_Atomic int32_t ngsys;      // goroutines with is_system
 	_Atomic uint32_t gcwaiting; // a stop is wanted or in force
