@@ -62,13 +62,13 @@ preempt(struct p *pp, bool detach)
 	return true;
 }
 
-// A goroutine alone in runnext whose wakeup was put off (rt_wakep_after_put), while the one that readied
-// it computes on: an idle P takes it after all.
+// Goroutines whose wakeup was put off (rt_wakep_after_put), while the one that readied them computes on: an
+// idle P takes them after all.
 static void
-offer_runnext(struct p *pp, int i)
+offer(struct p *pp, int i)
 {
 	uint32_t straight = rt_load(&pp->straight);
-	if (straight == seen[i].straight && rt_load(&pp->runnext) && rt_load(&sched.npidle) > 0)
+	if (straight == seen[i].straight && rt_work_waits(pp) && rt_load(&sched.npidle) > 0)
 		rt_wakep();
 	seen[i].straight = straight;
 }
@@ -76,7 +76,7 @@ offer_runnext(struct p *pp, int i)
 static bool
 retake_running(struct p *pp, int i, int64_t now)
 {
-	offer_runnext(pp, i);
+	offer(pp, i);
 	uint32_t tick = rt_load(&pp->schedtick);
 	if (tick != seen[i].schedtick) {
 		seen[i].schedtick = tick;

@@ -14,6 +14,7 @@
 #include <gort/time.h>
 
 #include "base/base.h"
+#include "debug/env.h"
 #include "sched/sched.h"
 #include "sched/stack.h"
 
@@ -465,6 +466,27 @@ GORT_TEST(maxprocs, shrinking_keeps_goroutines_and_timers)
 }
 
 // ---- what a stop does not wait for ----
+
+// ---- work whose wakeup is put off ----
+
+// sysmon offers it: preemption is off, and the pause outlasts the test.
+GORT_TEST(putoff, who_waits_behind_one_that_computes_is_taken_in_a_pause, .timeout = 30)
+{
+	gort_maxprocs(2);
+	rt_debug.asyncpreemptoff = 1;
+	for (int k = 0; k < 20; k++) {
+		while (rt_load(&sched.npidle) != 1 || rt_load(&sched.nmspinning) != 0)
+			gort_gosched();
+		rt_store(&sched.ringpause.until, UINT64_MAX);
+		atomic_store(&n, 0);
+		for (int i = 0; i < 3; i++)
+			gort_go(one);
+		int64_t late = gort_nanotime() + 5 * GORT_SECOND;
+		while (atomic_load(&n) != 3 && gort_nanotime() < late) {
+		}
+		CHECK(atomic_load(&n) == 3);
+	}
+}
 
 TestSuite(stop, .timeout = 60);
 
