@@ -23,6 +23,7 @@
 #define SLEEP_FACTOR 99
 #define MIN_SLEEP_NS 1000000
 #define LIMIT_SHARE 0.95
+#define HUGE_PAGE ((uint64_t)2 << 20)
 
 static struct {
 	_Atomic uint64_t retain; // bytes of memory that may stay; UINT64_MAX before the first cycle
@@ -91,14 +92,15 @@ rt_scavenge_eager_ns(void)
 	return rt_load(&scav.eager_ns);
 }
 
-// Bytes of heap pages that hold memory beyond what may stay, or beyond LIMIT_SHARE of the memory limit.
+// Bytes of heap pages that hold memory beyond what may stay, or beyond LIMIT_SHARE of the memory limit. Less
+// than a huge page is not worth it: one would be split for it, and is slow from then on.
 static uint64_t
 excess(void)
 {
 	uint64_t held = rt_load(&rt_heap.grown) - rt_load(&rt_heap.released);
 	uint64_t retain = rt_load(&scav.retain);
 	uint64_t over = held > retain ? held - retain : 0;
-	return rt_max(over, rt_limit_excess(LIMIT_SHARE));
+	return rt_max(over >= HUGE_PAGE ? over : 0, rt_limit_excess(LIMIT_SHARE));
 }
 
 void
