@@ -11,7 +11,7 @@
 // a system call.
 //
 // A stop in place keeps M and P together: only the P's status changes, under sched.lock, and the M
-// waits until stopgen changes. Taking sched.lock in the handler is safe: at depth 0 this thread holds
+// sleeps until stopgen changes. Taking sched.lock in the handler is safe: at depth 0 this thread holds
 // no lock of the runtime.
 //
 // A stop can be called off: a thread that blocks all signals and waits for a lock of libc whose owner
@@ -33,7 +33,6 @@
 #define POLL_NS 10000
 #define ANSWER_NS 50000 // a signal takes some 15 us, and to wake up from a sleep costs as much again
 #define SIGNAL_EVERY_NS 1000000
-#define SHORT_STOP_NS 20000 // the collector's take some 10 us
 #define FIRST_PATIENCE_NS 10000000
 #define MAX_PATIENCE_NS 1000000000
 #define RED_ZONE 128 // x86-64 and aarch64 leaf functions write below sp
@@ -45,28 +44,11 @@ static bool stop_for_gc;
 
 // ---- being stopped ----
 
-static _Atomic uint32_t nasleep; // Ms that sleep until stopgen changes, or are about to
-
-// Most stops are over before a sleep and a wake-up would be. Yields, for the stopper may want this CPU.
-static bool
-short_stop(uint32_t gen)
-{
-	for (int64_t start = rt_nanotime(); rt_nanotime() - start < SHORT_STOP_NS; rt_os_yield())
-		if (rt_load_acquire(&sched.stopgen) != gen)
-			return true;
-	return false;
-}
-
 static void
 wait_in_place(struct m *mp, uint32_t gen)
 {
-	if (!short_stop(gen)) {
-		// seq_cst: pairs with release_world, which changes stopgen and then looks whether to wake.
-		atomic_fetch_add(&nasleep, 1);
-		while (rt_load_acquire(&sched.stopgen) == gen)
-			rt_futex_wait(&sched.stopgen, gen, -1);
-		atomic_fetch_sub(&nasleep, 1);
-	}
+	while (rt_load_acquire(&sched.stopgen) == gen)
+		rt_futex_wait(&sched.stopgen, gen, -1);
 	mp->stop_uc = NULL;
 }
 
@@ -429,8 +411,7 @@ release_world(void)
 	// release, by seq_cst: those that wake see everything done while the world was stopped.
 	atomic_fetch_add(&sched.stopgen, 1);
 	rt_unlock(&sched.lock);
-	if (atomic_load(&nasleep)) // seq_cst: pairs with wait_in_place
-		rt_futex_wake(&sched.stopgen, UINT32_MAX >> 1);
+	rt_futex_wake(&sched.stopgen, UINT32_MAX >> 1);
 }
 
 // ---- before ----
