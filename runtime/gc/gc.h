@@ -94,6 +94,7 @@ extern struct gc_state {
 	uint64_t sweep_live_basis;
 	double sweep_ratio;        // pages_per_byte as it was at the start
 	int64_t init_ns;           // rt_nanotime at rt_gcinit
+	int64_t init_cpu_ns;       // CPU time that the process had used by then
 } rt_gc;
 
 // ---- called by the allocator ----
@@ -270,6 +271,8 @@ void rt_pacer_revise(void);
 uint64_t rt_pacer_hard_limit(void);
 // Recomputes goal and trigger after a change of settings. World stopped.
 void rt_pacer_recompute(void);
+// Bytes of the heap that the last cycle scanned.
+uint64_t rt_pacer_last_scan(void);
 
 // ---- limit.c ----
 
@@ -288,6 +291,8 @@ void rt_limit_sweep(size_t bytes);
 void rt_limit_scavenge(void);
 // Whether the collector has had its half of the CPU under a limit, so that allocations must not pay.
 bool rt_limiter_on(void);
+// The number of the cycle under way, or to come, when that began to be so; 0: never.
+uint32_t rt_limiter_last_on(void);
 // Adds CPU ns of the collector and of the program. true: the bucket is full and would get fuller.
 struct rt_bucket {
 	int64_t fill; // ns

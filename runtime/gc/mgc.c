@@ -37,6 +37,7 @@ void
 rt_gcinit(void)
 {
 	rt_gc.init_ns = rt_gc.cpu_total_at = rt_nanotime();
+	rt_gc.init_cpu_ns = rt_process_cputime();
 	rt_pacer_init(rt_env_gcpercent(), rt_env_memlimit());
 	rt_sweep_init();
 	rt_dirty_init();
