@@ -340,10 +340,12 @@ GORT_TEST(metrics, returning_memory_takes_time)
 
 GORT_TEST(metrics, memory_in_excess_is_returned_in_the_background)
 {
-	static void *volatile keep;
-	keep = gort_new_bytes(64 << 20);
-	memset(keep, 1, 64 << 20);
-	keep = NULL;
+	static void *volatile keep[16]; // of several a stale word on the stack keeps one, not all
+	for (int i = 0; i < 16; i++) {
+		keep[i] = gort_new_bytes(4 << 20);
+		memset(keep[i], 1, 4 << 20);
+	}
+	memset((void *)keep, 0, sizeof keep);
 	for (int i = 0; i < 4; i++) // what may stay follows from the last two cycles
 		gort_gc();
 	uint64_t before = u64("/memory/classes/heap/released:bytes");
