@@ -3,7 +3,9 @@
 // to need, 10 % above the heap in use scaled by the change of the goal, and up to 95 % of the memory
 // limit; the background scavenger, a goroutine, returns the rest, from the highest addresses down, at 1 %
 // of one CPU: after a piece that took t it sleeps 99 t. gort_free_os_memory and an emergency return
-// everything at once ("eager"), an allocation that goes over the memory limit what is over it.
+// everything at once ("eager"), an allocation that goes over the memory limit what is over it. Both also return
+// the stacks of dead goroutines, but for a page or two each; the background those that nobody has wanted for a
+// cycle. No statistic counts these as the heap's.
 //
 // Pages are out of the page allocator while their memory is being returned, so nobody meets them half
 // done and mheap.lock is not held over the system call.
@@ -18,6 +20,7 @@
 #include "mem/mheap.h"
 #include "os/os.h"
 #include "sched/proc.h"
+#include "sched/sched.h"
 
 #define PIECE_PAGES 64u // 512 KiB a system call
 #define SLEEP_FACTOR 99
@@ -148,6 +151,9 @@ void
 rt_scavenge_all(void)
 {
 	rt_scavenge(SIZE_MAX);
+	rt_gfree_age(0);
+	while (rt_gfree_release())
+		;
 	if (rt_debug.scavtrace > 0)
 		print_scavtrace(true);
 	if (rt_debug.scvg > 0)
@@ -156,18 +162,24 @@ rt_scavenge_all(void)
 
 // ---- the background scavenger ----
 
+// Returns a piece of the heap, or else some stacks. false: there is nothing to return.
+static bool
+release_some(void)
+{
+	uint64_t over = excess();
+	size_t n = 0;
+	if (over > 0)
+		n = release_piece((uint32_t)rt_min((over - 1) / RT_PAGE_SIZE + 1, (uint64_t)PIECE_PAGES));
+	atomic_fetch_add_explicit(&scav.bg, n, memory_order_relaxed);
+	return n > 0 || rt_gfree_release() > 0;
+}
+
 static void
 bgscavenger(void *arg)
 {
 	rt_enter();
 	for (;;) {
-		while (excess() > 0) {
-			int64_t t0 = rt_nanotime();
-			uint64_t pages = (excess() + RT_PAGE_SIZE - 1) >> RT_PAGE_SHIFT;
-			size_t n = release_piece((uint32_t)rt_min(pages, (uint64_t)PIECE_PAGES));
-			if (n == 0)
-				break;
-			atomic_fetch_add_explicit(&scav.bg, n, memory_order_relaxed);
+		for (int64_t t0 = rt_nanotime(); release_some(); t0 = rt_nanotime()) {
 			int64_t took = rt_nanotime() - t0;
 			atomic_fetch_add_explicit(&scav.bg_ns, took, memory_order_relaxed);
 			rt_leave(); // the sleep enters by itself
@@ -183,11 +195,9 @@ bgscavenger(void *arg)
 	}
 }
 
-void
-rt_scavenge_wake(void)
+static void
+wake(void)
 {
-	if (excess() == 0)
-		return;
 	rt_lock(&scav.lock);
 	struct g *gp = scav.parked ? scav.g : NULL;
 	bool first = !scav.started;
@@ -201,11 +211,19 @@ rt_scavenge_wake(void)
 }
 
 void
+rt_scavenge_wake(void)
+{
+	if (excess() > 0)
+		wake();
+}
+
+void
 rt_scavenge_after_sweep(void)
 {
 	if (rt_debug.scavtrace > 0)
 		print_scavtrace(false);
 	if (rt_debug.scvg > 0)
 		print_scvg();
-	rt_scavenge_wake();
+	if (rt_gfree_age(2) || excess() > 0)
+		wake();
 }

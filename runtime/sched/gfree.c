@@ -9,6 +9,7 @@
 
 #include "base/print.h"
 #include "debug/throw.h"
+#include "gc/gc.h"
 #include "os/os.h"
 #include "sched/sanitize.h"
 #include "sched/sched.h"
@@ -24,32 +25,51 @@ static uint32_t nsudogfree;
 // goroutines themselves would be a walk of cache misses, each the way to the next.
 struct gbatch {
 	struct gbatch *next;
+	uint32_t cycle; // of the collector, in which it was filled
 	struct g *g[GFREE_MAX / 2];
 };
 
+// Newest first. Those of `full` whose memory nobody has wanted for a whole cycle of the collector are its tail:
+// they become cold, and the scavenger makes them lean, of a page or two each.
 static struct {
 	struct rt_mutex lock;
-	struct gbatch *empty;
-	_Atomic(struct gbatch *) full; // written under lock, looked at without
+	_Atomic uint32_t nready; // batches in full, cold and lean; written under lock, looked at without
+	struct gbatch *empty, *full, *cold, *lean;
 } batches;
+
+// Lock held.
+static struct gbatch *
+batch_pop(struct gbatch **list)
+{
+	struct gbatch *b = *list;
+	if (b)
+		*list = b->next;
+	return b;
+}
+
+static void
+batch_push(struct gbatch **list, struct gbatch *b)
+{
+	b->next = *list;
+	*list = b;
+}
 
 // The oldest half goes: the others are still in this CPU's cache.
 static RT_NOINLINE void
 gfspill(struct p *pp)
 {
 	rt_lock(&batches.lock);
-	struct gbatch *b = batches.empty;
-	if (b)
-		batches.empty = b->next;
+	struct gbatch *b = batch_pop(&batches.empty);
 	rt_unlock(&batches.lock);
 	if (!b)
 		b = rt_persistent_alloc(sizeof *b, RT_CACHE_LINE, NULL);
 	memcpy(b->g, pp->gfree, sizeof b->g);
 	memmove(pp->gfree, pp->gfree + GFREE_MAX / 2, sizeof b->g);
 	rt_store(&pp->ngfree, GFREE_MAX / 2);
+	b->cycle = rt_load(&rt_gc.ncycles);
 	rt_lock(&batches.lock);
-	b->next = rt_load(&batches.full);
-	rt_store(&batches.full, b);
+	batch_push(&batches.full, b);
+	RT_BUMP(&batches.nready, 1);
 	rt_unlock(&batches.lock);
 }
 
@@ -57,15 +77,52 @@ static RT_NOINLINE void
 gfrefill(struct p *pp)
 {
 	rt_lock(&batches.lock);
-	struct gbatch *b = rt_load(&batches.full);
+	struct gbatch *b = batch_pop(&batches.full);
+	if (!b && !(b = batch_pop(&batches.cold)))
+		b = batch_pop(&batches.lean);
 	if (b) {
-		rt_store(&batches.full, b->next);
 		memcpy(pp->gfree, b->g, sizeof b->g);
 		rt_store(&pp->ngfree, GFREE_MAX / 2);
-		b->next = batches.empty;
-		batches.empty = b;
+		batch_push(&batches.empty, b);
+		RT_BUMP(&batches.nready, -1);
 	}
 	rt_unlock(&batches.lock);
+}
+
+bool
+rt_gfree_age(uint32_t cycles)
+{
+	rt_lock(&batches.lock);
+	struct gbatch **at = &batches.full, **end = &batches.cold;
+	while (*at && rt_load(&rt_gc.ncycles) - (*at)->cycle < cycles)
+		at = &(*at)->next;
+	while (*end)
+		end = &(*end)->next;
+	*end = *at;
+	*at = NULL;
+	bool cold = batches.cold != NULL;
+	rt_unlock(&batches.lock);
+	return cold;
+}
+
+size_t
+rt_gfree_release(void)
+{
+	rt_lock(&batches.lock);
+	struct gbatch *b = batch_pop(&batches.cold);
+	if (b)
+		RT_BUMP(&batches.nready, -1);
+	rt_unlock(&batches.lock);
+	if (!b)
+		return 0;
+	size_t bytes = 0;
+	for (uint32_t i = 0; i < GFREE_MAX / 2; i++)
+		bytes += rt_stack_release(b->g[i]);
+	rt_lock(&batches.lock);
+	batch_push(&batches.lean, b);
+	RT_BUMP(&batches.nready, 1);
+	rt_unlock(&batches.lock);
+	return bytes;
 }
 
 void
@@ -123,7 +180,7 @@ struct g *
 rt_gfget(struct p *pp)
 {
 	if (rt_unlikely(rt_load(&pp->ngfree) == 0)) {
-		if (rt_load(&batches.full)) // a stale look costs one new stack or one lock
+		if (rt_load(&batches.nready) != 0) // a stale look costs one new stack or one lock
 			gfrefill(pp);
 		if (rt_load(&pp->ngfree) == 0)
 			return new_g();

@@ -55,6 +55,11 @@ void rt_pidleput_locked(struct p *pp);
 void rt_handoffp(struct p *pp);
 void rt_gfput(struct p *pp, struct g *gp);
 struct g *rt_gfget(struct p *pp);
+// Of the dead goroutines that no P keeps, those that nobody has wanted for so many cycles of the collector count
+// as cold. Tells whether there are cold ones. 0: all.
+bool rt_gfree_age(uint32_t cycles);
+// Returns the memory of some cold ones' stacks; how many bytes of address space, 0: there are none.
+size_t rt_gfree_release(void);
 void rt_allgadd(struct g *gp);
 void rt_procresize(int32_t n);
 void rt_checkdead_locked(void);

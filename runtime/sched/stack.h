@@ -38,5 +38,5 @@ bool rt_stack_bounds(uintptr_t sp, uintptr_t *lo, uintptr_t *hi);
 size_t rt_stack_guard_hit(uintptr_t addr);
 // Where guards are impossible the lowest word of a stack must stay 0: throws when it is not.
 void rt_stack_check_canary(const struct g *gp);
-// Returns the memory of dead goroutines' stacks below their top page. Returns bytes returned.
+// Returns the memory of a dead goroutine's stack below its top page; how many bytes of address space.
 size_t rt_stack_release(struct g *gp);
