@@ -47,10 +47,9 @@ case_ready(const struct gort_select_case *k)
 }
 
 static _Noreturn RT_COLD void
-bad_case(const struct selection *s, int i)
+bad_case(const struct gort_select_case *k, int i, bool second_default)
 {
-	const struct gort_select_case *k = &s->cases[i];
-	if (k->kind == GORT_SELECT_DEFAULT)
+	if (second_default)
 		rt_panic("select: more than one default case");
 	if (k->kind != GORT_SELECT_SEND && k->kind != GORT_SELECT_RECV)
 		rt_panic("select: case %d is none of GORT_SEND, GORT_RECV, GORT_RECV_OK, "
@@ -61,36 +60,38 @@ bad_case(const struct selection *s, int i)
 
 // Notes the case if it is the default; tells whether it is one on a channel.
 RT_INLINE bool
-note_case(struct selection *s, int i)
+note_case(const struct gort_select_case *k, int i, int *dflt)
 {
-	const struct gort_select_case *k = &s->cases[i];
 	if (rt_unlikely(k->kind - 1u > GORT_SELECT_RECV - 1u)) {
-		if (k->kind != GORT_SELECT_DEFAULT || s->dflt >= 0)
-			bad_case(s, i);
-		s->dflt = i;
+		if (k->kind != GORT_SELECT_DEFAULT || *dflt >= 0)
+			bad_case(k, i, k->kind == GORT_SELECT_DEFAULT);
+		*dflt = i;
 		return false;
 	}
 	if (!k->chan)
 		return false;
 	if (rt_unlikely(k->elemsize != k->chan->elemsize) && k->elemsize != 0 && k->elem)
-		bad_case(s, i);
-	s->nchans++;
+		bad_case(k, i, false);
 	return true;
 }
 
-// The first look: which cases seem ready, and every channel's seq from before.
+// The first look: which cases seem ready, and every channel's seq from before. What it counts stays in
+// registers: s is known to others, so its fields would be written before each load of a channel's.
 RT_INLINE uint64_t
 look(struct selection *s, uint32_t *seq)
 {
+	const struct gort_select_case *cases = s->cases;
+	int n = s->n, dflt = -1, nchans = 0;
 	uint64_t ready = 0;
-	s->dflt = -1;
-	s->nchans = 0;
-	for (int i = 0; i < s->n; i++) {
-		if (!note_case(s, i))
+	for (int i = 0; i < n; i++) {
+		if (!note_case(&cases[i], i, &dflt))
 			continue;
-		seq[i] = rt_load_acquire(&s->cases[i].chan->seq);
-		ready |= (uint64_t)case_ready(&s->cases[i]) << i;
+		nchans++;
+		seq[i] = rt_load_acquire(&cases[i].chan->seq);
+		ready |= (uint64_t)case_ready(&cases[i]) << i;
 	}
+	s->dflt = dflt;
+	s->nchans = nchans;
 	return ready;
 }
 
@@ -407,7 +408,7 @@ select_many(struct selection *s)
 	s->dflt = -1;
 	s->nchans = 0;
 	for (int i = 0; i < s->n; i++)
-		note_case(s, i);
+		s->nchans += note_case(&s->cases[i], i, &s->dflt);
 	if (s->nchans == 0 && s->dflt < 0)
 		block_without_cases();
 	int i = select_locked(s, rt_mallocgc_noscan((size_t)s->n * sizeof(uint16_t)));
