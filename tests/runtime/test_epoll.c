@@ -184,6 +184,25 @@ GORT_TEST(epoll, without_pwait2)
 	CHECK_EQ(atomic_load(&refused), 1);
 }
 
+// Closed by the program, for instance: without it nobody could wait for anything.
+static void
+wait_fails(void)
+{
+	gort_listener *l;
+	CHECK_EQ(gort_net_listen("tcp", "127.0.0.1:0", &l), 0);
+	fail(SYS_epoll_pwait2, 1, EBADF);
+	for (;;)
+		gort_sleep(GORT_MILLISECOND);
+}
+
+Test(epoll, a_wait_that_fails_ends_the_program)
+{
+	char out[8192];
+	int status = on_gort_exits(wait_fails, out, sizeof out);
+	cr_assert(status == 2, "exit status %d, stderr: %s", status, out);
+	cr_assert(strstr(out, "epoll_wait failed with errno 9 (was the descriptor "), "stderr: %s", out);
+}
+
 // ---- many at once ----
 
 enum { MANY = 64 };
