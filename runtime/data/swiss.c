@@ -208,10 +208,25 @@ tableof(const smap *m, uint64_t hash)
 }
 
 // Of the group where the search for a hash begins in a table of the usual size, in bytes.
-static inline size_t
+static inline uint32_t
 groupoffset(const smap *m, uint64_t hash)
 {
-	return hash >> (TAGBITS - 5) & m->groupmask;
+	return (uint32_t)(hash >> (TAGBITS - 5)) & m->groupmask;
+}
+
+// The group where the search for a hash begins in a table of the usual size.
+static inline uint16_t *
+firstgroup(const smap *m, table tab, uint64_t hash)
+{
+	return (uint16_t *)((uintptr_t)tab.ctrl + groupoffset(m, hash));
+}
+
+// The slot of that group that the lowest bit of a match stands for.
+static inline char *
+slotin(const smap *m, table tab, uint64_t hash, unsigned match)
+{
+	uint32_t i = groupoffset(m, hash) / (uint32_t)sizeof(uint16_t) + (uint32_t)__builtin_ctz(match);
+	return tab.slots + i * m->slotsize;
 }
 
 RT_INLINE size_t
@@ -730,27 +745,23 @@ void *
 gort_map_get_string_(gort_map *map, const char *str, ptrdiff_t len, uint32_t shape)
 {
 	const smap *m = (const smap *)map;
-	if (!hasshape(map, shape) || (size_t)len > 16 || !rt_use_aeshash)
+	if (!hasshape(map, shape) || rt_unlikely((size_t)len > 16))
 		return get_string_slow(map, str, len, shape);
 	rt_arch_short key = rt_arch_load_short(str, (size_t)len);
 	uint64_t hash = rt_arch_aeshash_short(key, (size_t)len, m->seed, rt_hashkey);
 	const table *tab = tableof(m, hash);
-	size_t mask = maskof(m, tab, GORT_KEY_STRING), g = (hash >> TAGBITS) & mask, unitsize = m->t->unitsize;
-	for (size_t step = 1;; g = (g + step++) & mask) {
-		const uint16_t *group = tab->ctrl + g * GROUP;
-		unsigned match = gort_group_match_(group, (uint16_t)(FULL | hash));
-		for (; match; match &= match - 1) {
-			size_t i = g * GROUP + (size_t)__builtin_ctz(match);
-			char *slot = tab->slots + i * unitsize;
-			const gort_string *have = (const gort_string *)slot;
-			if (rt_likely(have->len == len &&
-				      rt_arch_short_equal(rt_arch_load_short(have->str, (size_t)len),
-							  key)))
-				return slot + m->t->elemoff; // shapes have no indirect values
-		}
-		if (rt_likely(gort_group_match_(group, EMPTY)))
-			return NULL;
+	const uint16_t *group = firstgroup(m, *tab, hash);
+	unsigned match = gort_group_match_(group, (uint16_t)(FULL | hash));
+	if (rt_likely(match != 0)) {
+		char *slot = slotin(m, *tab, hash, match);
+		const gort_string *have = (const gort_string *)slot;
+		if (rt_likely(have->len == len &&
+			      rt_arch_short_equal(rt_arch_load_short(have->str, (size_t)len), key)))
+			return slot + m->elemoff;
+	} else if (rt_likely(gort_group_match_again_(group, EMPTY) != 0)) {
+		return NULL;
 	}
+	return get_string_slow(map, str, len, shape);
 }
 
 void *
@@ -784,19 +795,6 @@ gort_map_put_string_(gort_map *m, const char *str, ptrdiff_t len, uint32_t shape
 // the rest begins anew in the general code. In a large map the time is that of cache misses, and as many
 // of them overlap as calls fit into the CPU's window: half the instructions are half the time.
 
-// The group where the search for a hash begins, and that of a slot's index in it.
-static inline uint16_t *
-firstgroup(const smap *m, table tab, uint64_t hash)
-{
-	return (uint16_t *)((uintptr_t)tab.ctrl + groupoffset(m, hash));
-}
-
-static inline char *
-slotin(const smap *m, table tab, uint64_t hash, unsigned i)
-{
-	return tab.slots + (groupoffset(m, hash) / sizeof(uint16_t) + i) * m->slotsize;
-}
-
 RT_INLINE bool
 haskey(const char *slot, uint64_t k, size_t keysize)
 {
@@ -805,11 +803,11 @@ haskey(const char *slot, uint64_t k, size_t keysize)
 	return have == k;
 }
 
-// A new entry in slot i, which is EMPTY, of a group. Slots are padded to the key's size.
+// A new entry in the first of a group's EMPTY slots. Slots are padded to the key's size.
 RT_INLINE char *
-occupy_int(smap *m, table tab, uint64_t hash, uint16_t *group, unsigned i, uint64_t k, size_t keysize)
+occupy_int(smap *m, table tab, uint64_t hash, uint16_t *group, unsigned empty, uint64_t k, size_t keysize)
 {
-	char *slot = slotin(m, tab, hash, i);
+	char *slot = slotin(m, tab, hash, empty);
 	memcpy(slot, &k, keysize);
 	if (rt_likely(m->slotsize > keysize))
 		memset(slot + keysize, 0, keysize);
@@ -818,7 +816,7 @@ occupy_int(smap *m, table tab, uint64_t hash, uint16_t *group, unsigned i, uint6
 		__asm__ volatile(""); // else the compiler calls memset for all
 	}
 	meta(&tab)->growthleft--;
-	setctrl(group, i, (uint16_t)(FULL | hash));
+	setctrl(group, (unsigned)__builtin_ctz(empty), (uint16_t)(FULL | hash));
 	m->used++;
 	return slot;
 }
@@ -836,7 +834,7 @@ put_int(smap *m, uint64_t k, size_t keysize, uint32_t shape)
 	uint16_t *group = firstgroup(m, tab, hash);
 	unsigned match = gort_group_match_(group, (uint16_t)(FULL | hash));
 	if (match) {
-		slot = slotin(m, tab, hash, (unsigned)__builtin_ctz(match));
+		slot = slotin(m, tab, hash, match);
 		if (rt_unlikely(!haskey(slot, k, keysize)))
 			slot = NULL;
 	} else {
@@ -844,8 +842,7 @@ put_int(smap *m, uint64_t k, size_t keysize, uint32_t shape)
 		if (rt_unlikely(!empty || meta(&tab)->growthleft == 0))
 			slot = NULL;
 		else
-			slot = occupy_int(m, tab, hash, group, (unsigned)__builtin_ctz(empty), k,
-					  keysize);
+			slot = occupy_int(m, tab, hash, group, empty, k, keysize);
 	}
 	rt_store(&m->state, shape);
 	return rt_likely(slot != NULL) ? slot + m->elemoff : NULL;
@@ -926,34 +923,6 @@ hasclass(const gort_map *m, uint32_t class)
 				      (8 | class) << 28);
 }
 
-enum deletion { ABSENT_KEY, WAS_THERE, NOT_SIMPLE };
-
-// NOT_SIMPLE: nothing has changed, the general code must.
-RT_INLINE enum deletion
-delete_int(smap *m, uint64_t k, size_t keysize)
-{
-	enum deletion done = NOT_SIMPLE;
-	uint32_t state = rt_load(&m->state);
-	rt_store(&m->state, state | GORT_MAP_WRITING_);
-	uint64_t hash = gort_map_hash64_(k, m->seed, m->mul);
-	const table tab = *tableof(m, hash);
-	uint16_t *group = firstgroup(m, tab, hash);
-	unsigned match = gort_group_match_(group, (uint16_t)(FULL | hash));
-	if (rt_likely(gort_group_match_(group, EMPTY) != 0)) {
-		unsigned i = (unsigned)__builtin_ctz(match | 1u << GROUP);
-		if (!match) {
-			done = ABSENT_KEY;
-		} else if (rt_likely(haskey(slotin(m, tab, hash, i), k, keysize))) {
-			setctrl(group, i, EMPTY);
-			meta(&tab)->growthleft++;
-			m->used--;
-			done = WAS_THERE;
-		}
-	}
-	rt_store(&m->state, state);
-	return done;
-}
-
 static RT_NOINLINE bool
 delete32_slow(gort_map *m, uint32_t k)
 {
@@ -968,6 +937,33 @@ delete64_slow(gort_map *m, uint64_t k)
 	if (!hasclass(m, GORT_KEY_64))
 		return gort_map_delete_(m, &k, sizeof(k));
 	return delete_by(((smap *)m)->t, (smap *)m, &k, GORT_KEY_64);
+}
+
+enum deletion { ABSENT_KEY, WAS_THERE, NOT_SIMPLE };
+
+// Of a map without collected pointers: slots stay as they are. NOT_SIMPLE: nothing has changed.
+RT_INLINE enum deletion
+delete_int(smap *m, uint64_t k, size_t keysize)
+{
+	enum deletion done = NOT_SIMPLE;
+	uint32_t state = rt_load(&m->state);
+	rt_store(&m->state, state | GORT_MAP_WRITING_);
+	uint64_t hash = gort_map_hash64_(k, m->seed, m->mul);
+	const table tab = *tableof(m, hash);
+	uint16_t *group = firstgroup(m, tab, hash);
+	unsigned match = gort_group_match_(group, (uint16_t)(FULL | hash));
+	if (!match) {
+		if (rt_likely(gort_group_match_again_(group, EMPTY) != 0))
+			done = ABSENT_KEY;
+	} else if (rt_likely(haskey(slotin(m, tab, hash, match), k, keysize) &&
+			     gort_group_match_again_(group, EMPTY))) {
+		setctrl(group, (unsigned)__builtin_ctz(match), EMPTY);
+		meta(&tab)->growthleft++;
+		m->used--;
+		done = WAS_THERE;
+	}
+	rt_store(&m->state, state);
+	return done;
 }
 
 bool
@@ -1022,12 +1018,21 @@ presize(const struct gort_maptype *t, smap *m, ptrdiff_t hint)
 	m->groupmask = groupmask((uint32_t)cap) * GROUP_BYTES;
 }
 
+// The shape that the macros know the map by; none for strings where the CPU cannot hash them in a register.
+static uint32_t
+shapeof(const struct gort_maptype *t)
+{
+	if (t->keyclass == GORT_KEY_STRING && !rt_use_aeshash)
+		return 0;
+	return gort_map_shape_(t->keyclass, t->key->size, t->elem->size);
+}
+
 struct gort_map *
 rt_swiss_make(const struct gort_maptype *t, ptrdiff_t hint)
 {
 	smap *m = rt_map_new(sizeof(*m), &maptype_);
 	m->t = t;
-	rt_store(&m->state, gort_map_shape_(t->keyclass, t->key->size, t->elem->size));
+	rt_store(&m->state, shapeof(t));
 	m->dir = m->one;
 	m->shift = 63;
 	m->globaldepth = 1;
