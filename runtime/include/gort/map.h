@@ -97,7 +97,7 @@ struct gort_map_funcs {
 
 #define GORT_MAP_WRITING_ (1u << 27)
 
-// ---- the inlined lookup of the default engine; layouts: runtime/data/swiss.c ----
+// ---- the inlined lookup of the default engine; layouts: runtime/data/swiss.h ----
 
 struct gort_map_table_ {
 	const uint16_t *ctrl; // a word a slot: 0 empty, 0x8000 | 15 bits of the hash when full
