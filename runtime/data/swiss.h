@@ -181,10 +181,10 @@ tableof(const smap *m, uint64_t hash)
 }
 
 // Of the group where the search for a hash begins in a table of the usual size, in bytes.
-static inline uint32_t
+static inline size_t
 groupoffset(const smap *m, uint64_t hash)
 {
-	return (uint32_t)(hash >> (TAGBITS - 5)) & m->groupmask;
+	return hash >> (TAGBITS - 5) & m->groupmask;
 }
 
 // The group where the search for a hash begins in a table of the usual size.
@@ -194,12 +194,17 @@ firstgroup(const smap *m, table tab, uint64_t hash)
 	return (uint16_t *)((uintptr_t)tab.ctrl + groupoffset(m, hash));
 }
 
+static inline char *
+firstslot(const smap *m, table tab, uint64_t hash)
+{
+	return tab.slots + groupoffset(m, hash) / sizeof(uint16_t) * m->slotsize;
+}
+
 // The slot of that group that the lowest bit of a match stands for.
 static inline char *
 slotin(const smap *m, table tab, uint64_t hash, unsigned match)
 {
-	uint32_t i = groupoffset(m, hash) / (uint32_t)sizeof(uint16_t) + (uint32_t)__builtin_ctz(match);
-	return tab.slots + i * m->slotsize;
+	return firstslot(m, tab, hash) + (unsigned)__builtin_ctzll(match) * m->slotsize;
 }
 
 RT_INLINE size_t

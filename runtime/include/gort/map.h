@@ -207,12 +207,14 @@ gort_map_get_int_(gort_map *map, uint64_t k, size_t keysize, uint32_t shape, siz
 	if (__builtin_expect(m && m->state == shape, 1)) {
 		uint64_t hash = gort_map_hash64_(k, m->seed, m->mul), have = 0;
 		const struct gort_map_table_ *table = &m->dir[hash >> m->shift];
-		uint32_t at = (uint32_t)(hash >> 10) & m->groupmask; // 32 bytes a group
+		size_t at = hash >> 10 & m->groupmask; // 32 bytes a group
 		const uint16_t *group = (const uint16_t *)((const char *)table->ctrl + at);
+		char *slots = table->slots + at * slotsize / 2;
+		// Slots are filled from the first on: half of what is looked for, and the page of all of it.
+		__builtin_prefetch(slots);
 		unsigned match = gort_group_match_(group, (uint16_t)(hash | 0x8000));
 		if (__builtin_expect(match != 0, 1)) {
-			uint32_t i = at / 2 + (uint32_t)__builtin_ctz(match);
-			char *slot = table->slots + i * (uint32_t)slotsize;
+			char *slot = slots + (unsigned)__builtin_ctzll(match) * slotsize;
 			__builtin_memcpy(&have, slot, keysize);
 			if (__builtin_expect(have == k, 1))
 				return slot + elemoff;
