@@ -209,12 +209,10 @@ gort_map_get_int_(gort_map *map, uint64_t k, size_t keysize, uint32_t shape, siz
 		const struct gort_map_table_ *table = &m->dir[hash >> m->shift];
 		size_t at = hash >> 10 & m->groupmask; // 32 bytes a group
 		const uint16_t *group = (const uint16_t *)((const char *)table->ctrl + at);
-		char *slots = table->slots + at * slotsize / 2;
-		// Slots are filled from the first on: half of what is looked for, and the page of all of it.
-		__builtin_prefetch(slots);
 		unsigned match = gort_group_match_(group, (uint16_t)(hash | 0x8000));
 		if (__builtin_expect(match != 0, 1)) {
-			char *slot = slots + (unsigned)__builtin_ctzll(match) * slotsize;
+			char *slot = table->slots + at * slotsize / 2 +
+				     (unsigned)__builtin_ctzll(match) * slotsize;
 			__builtin_memcpy(&have, slot, keysize);
 			if (__builtin_expect(have == k, 1))
 				return slot + elemoff;
