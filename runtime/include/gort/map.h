@@ -162,7 +162,7 @@ gort_group_match_again_(const uint16_t *p, uint16_t w)
 static inline __attribute__((always_inline)) uint64_t
 gort_map_fold_(uint64_t a, uint64_t b)
 {
-#ifdef __x86_64__
+#if defined(__x86_64__) && !defined(__clang__)
 	uint64_t lo, hi;
 	__asm__("mulq %3" : "=a"(lo), "=d"(hi) : "%0"(a), "rm"(b) : "cc");
 	return lo ^ hi;
