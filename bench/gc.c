@@ -296,6 +296,54 @@ CHILD(latency_churn, "churn256m", NULL)
 CHILD(latency_churn_fast, "churn256mfast", NULL)
 CHILD(latency_quiet, "quiet", NULL)
 
+// A store of a pointer in an object, plain and by gort_set, while no collection runs: what the barrier costs
+// when it is off. Both in C, beside each other; 8 at a time, so that the loop does not hide it.
+typedef struct cell cell;
+struct cell {
+	cell *to[8];
+};
+GORT_TYPE(cell, to)
+
+BENCH_NOINLINE static void
+store_plain(cell *c, cell *v)
+{
+	for (int i = 0; i < 8; i++) {
+		c->to[i] = v;
+		__asm__ volatile("" ::: "memory"); // one store each: no vectors
+	}
+}
+
+BENCH_NOINLINE static void
+store_by_gort_set(cell *c, cell *v)
+{
+	for (int i = 0; i < 8; i++) {
+		gort_set(&c->to[i], v);
+		__asm__ volatile("" ::: "memory");
+	}
+}
+
+static void
+stores(struct bench *b, void (*store)(cell *c, cell *v))
+{
+	cell *c = gort_new(cell), *v = gort_new(cell);
+	bench_reset_timer(b);
+	for (int64_t i = 0; i < b->n; i += 8)
+		store(c, v);
+	BENCH_USE(c);
+}
+
+static void
+set_plain(struct bench *b)
+{
+	stores(b, store_plain);
+}
+
+static void
+set_barrier_off(struct bench *b)
+{
+	stores(b, store_by_gort_set);
+}
+
 static const bench_case cases[] = {
 	{"BinaryTrees18", binary_trees_18},
 	{"BinaryTrees18Par", binary_trees_18_par},
@@ -306,5 +354,7 @@ static const bench_case cases[] = {
 	{"LatencyChurn256M", latency_churn},
 	{"LatencyChurn256MFast", latency_churn_fast},
 	{"LatencyQuiet", latency_quiet},
+	{"SetPlain", set_plain},
+	{"SetBarrierOff", set_barrier_off},
 };
 BENCH_MAIN("gc", cases, child)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// <gort/context.h>, <gort/errgroup.h>, <gort/atomic.h>: workers that stop when one of them fails.
+// <gort/context.h>, <gort/errgroup.h>: workers that stop when one of them fails.
 #include <gort.h>
 #include <stdio.h>
 

@@ -35,6 +35,14 @@ app_returned(void)
 	rtp_env_finish(true);
 }
 
+static int
+sample_stack(const void *token, const uintptr_t **pcs)
+{
+	const struct rtp_bucket *b = token;
+	*pcs = (const uintptr_t *)(const void *)&b->v[b->nval]; // never written again
+	return b->npc;
+}
+
 static uint64_t
 table_bytes(void)
 {
@@ -52,6 +60,7 @@ static const struct rt_hooks hooks = {
 	.thread_start = thread_start,
 	.thread_exit = thread_exit,
 	.app_returned = app_returned,
+	.sample_stack = sample_stack,
 	.table_bytes = table_bytes,
 };
 

@@ -48,6 +48,8 @@ struct rt_hooks {
 	// app returned: on goroutine 1 at depth 0, nothing else is scheduled any more, exit handlers have
 	// not run yet. The world can be stopped and a collection run.
 	void (*app_returned)(void);
+	// The stack that allocated the object of a token, leaf first: how many pcs are at *pcs.
+	int (*sample_stack)(const void *token, const uintptr_t **pcs);
 	// Bytes that the profiler's tables take. At any time, on any thread, also in a signal handler.
 	uint64_t (*table_bytes)(void);
 };

@@ -383,7 +383,7 @@ rt_traceback_others(void)
 		return;
 	for (struct g *gp = head; gp; gp = gp->alllink)
 		all[i++] = gp;
-	bool first = !(mp && mp->curg);
+	bool first = !(mp && (mp->curg || rt_traceback_level >= RT_TRACEBACK_SYSTEM)); // nothing above
 	while (i-- > 0) {
 		struct g *gp = all[i];
 		enum gstatus st = rt_gstatus(gp);

@@ -8,14 +8,19 @@
 // words that nobody will read again, left by what ran there before (gccheckmark=2 reports those, too,
 // without ending the program).
 // Go: gccheckmark in runtime/mcheckmark.go, which marks again from the roots.
+#include <string.h>
+
 #include "base/print.h"
 #include "debug/env.h"
+#include "debug/hooks.h"
 #include "debug/throw.h"
+#include "debug/traceback.h"
 #include "gc/gc.h"
 #include "mem/mheap.h"
 #include "sched/proc.h"
 
 #define MAX_REPORTS 20
+#define MAX_CALLERS 8
 
 struct check {
 	int lost;
@@ -49,6 +54,35 @@ type_name(const struct mspan *s)
 	return t ? t->name : "no declared type";
 }
 
+// "	allocated by mk+0x1f < build+0x33 < app+0x50", when the heap profile has sampled the object.
+static void
+report_site(const struct mspan *s, uint32_t i)
+{
+	const struct rt_hooks *h = rt_load_acquire(&rt_hooks);
+	const struct special *sp = s->specials;
+	while (sp && (sp->index != i || sp->kind != SPECIAL_PROFILE))
+		sp = sp->next;
+	if (!sp || !h || !h->sample_stack)
+		return;
+	// From the function that called gort_new, or a relative of it, to the goroutine's first.
+	const uintptr_t *pcs;
+	int n = h->sample_stack(sp->token, &pcs), shown = 0;
+	bool entered = false;
+	for (int k = 0; k < n && shown < MAX_CALLERS; k++) {
+		uintptr_t start = 0;
+		const char *module, *name = rt_symbol(pcs[k] - 1, &start, &module);
+		bool ours = name && (strncmp(name, "gort_", 5) == 0 || strncmp(name, "rt_", 3) == 0);
+		entered = entered || ours;
+		if (shown > 0 && ours)
+			break;
+		if (!entered || ours)
+			continue;
+		rt_printf("%s %s+0x%lx", shown++ ? " <" : "\tallocated by", name ? name : "?", pcs[k] - start);
+	}
+	if (shown > 0)
+		rt_printf("\n");
+}
+
 static void
 report(struct check *c, const struct mspan *s, uint32_t i, uintptr_t at)
 {
@@ -63,6 +97,8 @@ report(struct check *c, const struct mspan *s, uint32_t i, uintptr_t at)
 			  c->type ? c->type->name : "no declared type", c->size, at - c->holder);
 	else
 		rt_printf(" at 0x%lx\n", at);
+	if (!c->goid) // the program ends: names may be looked up
+		report_site(s, i);
 }
 
 __attribute__((no_sanitize("address", "thread"))) static void

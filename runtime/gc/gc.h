@@ -35,6 +35,7 @@ struct gc_times {
 	int64_t mark;      // marking begins
 	int64_t term;      // marking has found everything
 	int64_t end;       // the world is about to run
+	int64_t between;   // stops between the two (dirty.c)
 	int64_t paused;    // sum of its stops
 	_Atomic int64_t assist_ns, dedicated_ns, idle_ns; // CPU time of marking
 	uint64_t heap0, heap1, heap2, goal;       // live at start, at mark end, marked; goal in force
@@ -93,6 +94,7 @@ extern struct gc_state {
 	uint64_t sweep_live_basis;
 	double sweep_ratio;        // pages_per_byte as it was at the start
 	int64_t init_ns;           // rt_nanotime at rt_gcinit
+	int64_t init_cpu_ns;       // CPU time that the process had used by then
 } rt_gc;
 
 // ---- called by the allocator ----
@@ -142,7 +144,8 @@ void rt_mark_root_range(struct gcwork *w, uintptr_t lo, uintptr_t hi);
 // Inside rt_mark_some or with the world stopped: what p points into is grey; what obj's words point to.
 void rt_mark_pointer(struct gcwork *w, uintptr_t p);
 void rt_mark_fields(struct gcwork *w, const struct mspan *s, uintptr_t obj);
-// World stopped, caches flushed: the words of all marked objects that reach into [lo, hi).
+// The words of all marked objects that reach into [lo, hi). World stopped, caches flushed; or inside
+// rt_mark_some: of those that were there when the caches were flushed last.
 void rt_mark_written(struct gcwork *w, uintptr_t lo, uintptr_t hi);
 // How a caller wants rt_mark_some to end, besides "nothing left" and "the world is to stop".
 struct mark_limit {
@@ -217,6 +220,12 @@ bool rt_dirty_on(void);      // no barriers
 bool rt_dirty_stopped(void); // ... and no help of the kernel's: mark with the world stopped
 // World running, before the stop of t0.
 void rt_dirty_arm(void);
+// On g0, when marking seems complete: what was written so far is looked at while the program runs. true:
+// there is more to mark.
+bool rt_dirty_preclean(void);
+// Written pages that wait for this. Scans some, as rt_roots_scan_some.
+bool rt_dirty_left(void);
+bool rt_dirty_scan_some(struct gcwork *w);
 // World stopped, to be followed by rt_mark_all_stopped: everything that may have changed since t0 is
 // looked at again. Nothing to do in the default mode, and when marking has been stopped throughout.
 void rt_dirty_rescan(struct gcwork *w);
@@ -262,6 +271,8 @@ void rt_pacer_revise(void);
 uint64_t rt_pacer_hard_limit(void);
 // Recomputes goal and trigger after a change of settings. World stopped.
 void rt_pacer_recompute(void);
+// Bytes of the heap that the last cycle scanned.
+uint64_t rt_pacer_last_scan(void);
 
 // ---- limit.c ----
 
@@ -280,6 +291,8 @@ void rt_limit_sweep(size_t bytes);
 void rt_limit_scavenge(void);
 // Whether the collector has had its half of the CPU under a limit, so that allocations must not pay.
 bool rt_limiter_on(void);
+// The number of the cycle under way, or to come, when that began to be so; 0: never.
+uint32_t rt_limiter_last_on(void);
 // Adds CPU ns of the collector and of the program. true: the bucket is full and would get fuller.
 struct rt_bucket {
 	int64_t fill; // ns

@@ -112,6 +112,7 @@ static struct {
 	int64_t gc; // CPU ns up to the last update
 	_Atomic int64_t at; // of the last update
 	_Atomic bool on;
+	_Atomic uint32_t last_on; // the cycle under way, or to come, when it was last turned on
 } limiter;
 
 bool
@@ -138,9 +139,12 @@ update_locked(int64_t now)
 	uint32_t procs = rt_gc_cpu_procs();
 	int64_t total = (now - rt_load(&limiter.at)) * procs, gc = gc_cpu();
 	int64_t used = rt_min(gc - limiter.gc, total);
-	if (rt_load(&limiter.at) != 0)
-		rt_store(&limiter.on, rt_bucket_add(&limiter.bucket, (int64_t)procs * 1000000000, used,
-						    total - used));
+	if (rt_load(&limiter.at) != 0) {
+		bool on = rt_bucket_add(&limiter.bucket, (int64_t)procs * 1000000000, used, total - used);
+		if (on && !rt_load(&limiter.on))
+			rt_store(&limiter.last_on, rt_load(&rt_gc.ncycles) + 1);
+		rt_store(&limiter.on, on);
+	}
 	limiter.gc = gc;
 	rt_store(&limiter.at, now);
 }
@@ -158,4 +162,10 @@ rt_limiter_on(void)
 		rt_unlock(&limiter.lock);
 	}
 	return rt_load(&limiter.on);
+}
+
+uint32_t
+rt_limiter_last_on(void)
+{
+	return rt_load(&limiter.last_on);
 }

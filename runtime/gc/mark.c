@@ -22,6 +22,8 @@
 //
 // A worker's own state (the delay line) is empty whenever it is not inside rt_mark_some, and the world
 // does not stop while it is: with the world stopped, all grey objects are in the queue.
+#include <string.h>
+
 #include "arch/arch.h"
 #include "debug/throw.h"
 #include "gc/gc.h"
@@ -31,6 +33,7 @@
 
 #define DELAY 64
 #define AHEAD 8 // objects prefetched before their scan
+#define SEEN 64 // root words remembered: frames hand the same pointers down
 
 #define NO_SANITIZE __attribute__((no_sanitize("address", "thread")))
 
@@ -47,6 +50,7 @@ struct greyer {
 
 struct gcwork {
 	struct greyer g;
+	uint32_t marking;     // what this belongs to: the count of rt_mark_start
 	struct p *pp;
 	uintptr_t base;       // rt_heap.base
 	size_t grown;         // rt_heap.grown
@@ -58,10 +62,12 @@ struct gcwork {
 	uint64_t known[MAX_WORDS]; // marked, as far as this visit knows
 	uint64_t grey[MAX_WORDS];  // of them, to be scanned
 	uint64_t took[MAX_WORDS];  // of them, scanned by this visit
+	uintptr_t seen[SEEN];      // root words followed lately, in this cycle
 };
 
 static _Atomic uint64_t shaded_bytes; // marked by barriers
 static _Atomic int32_t nworking;      // threads inside rt_mark_some
+static uint32_t marking;              // rt_mark_start, how many times; changes with the world stopped
 
 // The span queue, a ring. head and tail only grow. A slot holds page + 1 and above it the low half of the
 // position it was written for: a reader at that position sees whether its pusher has been there yet, and
@@ -157,6 +163,12 @@ rt_gcwork(struct p *pp)
 	w->grown = rt_load(&rt_heap.grown);
 	w->info = rt_heap.info;
 	w->g.alone = rt_world_stopped() || only_p(pp);
+	if (rt_unlikely(w->marking != marking)) { // also of a P that was not there when marking began
+		w->marking = marking;
+		w->g.bytes = 0;
+		w->scanned = 0;
+		memset(w->seen, 0, sizeof w->seen);
+	}
 	return w;
 }
 
@@ -165,11 +177,7 @@ rt_mark_start(void)
 {
 	queue_reset(rt_load(&rt_heap.pagesinuse) + 1);
 	rt_store(&shaded_bytes, 0);
-	for (int32_t i = 0; i < nallp; i++) {
-		struct gcwork *w = rt_gcwork(allp[i]);
-		w->g.bytes = 0;
-		w->scanned = 0;
-	}
+	marking++;
 }
 
 uint64_t
@@ -399,6 +407,30 @@ rt_mark_fields(struct gcwork *w, const struct mspan *s, uintptr_t obj)
 			   s->divmul ? rt_spanclasses[s->spanclass].type : s->type);
 }
 
+// For words that may be stale, as roots are: slots that are free are left alone.
+RT_INLINE void
+keep_slot(struct gcwork *w, const struct mspan *s, uint32_t i)
+{
+	if (rt_span_allocated(s, i))
+		grey_slot(&w->g, s->info, i);
+}
+
+// As scan_range, for an object that may be being cleared for its first use: its words may be stale.
+NO_SANITIZE static void
+scan_unsure(struct gcwork *w, uintptr_t lo, uintptr_t hi, const gort_type *t)
+{
+	static const uint32_t first = 0;
+	size_t step = t ? t->size : sizeof(uintptr_t);
+	const uint32_t *ptrs = t ? t->ptrs : &first;
+	for (uint32_t n = t ? t->nptrs : 1; lo + step <= hi; lo += step)
+		for (uint32_t i = 0; i < n; i++) {
+			uintptr_t p = load_word(lo + ptrs[i]);
+			const struct mspan *s = rt_spanof(p);
+			if (s)
+				keep_slot(w, s, rt_span_index(s, p));
+		}
+}
+
 // The part of a marked large object that lies in [lo, hi), whole elements.
 static void
 rescan_large(struct gcwork *w, const struct mspan *s, uintptr_t lo, uintptr_t hi)
@@ -408,16 +440,23 @@ rescan_large(struct gcwork *w, const struct mspan *s, uintptr_t lo, uintptr_t hi
 	size_t step = s->type ? s->type->size : sizeof(uintptr_t);
 	lo = s->base + (lo - s->base) / step * step;
 	hi = s->base + (hi - s->base + step - 1) / step * step;
-	scan_range(w, lo, rt_min(hi, s->limit), s->type);
+	hi = rt_min(hi, s->limit);
+	if (rt_world_stopped())
+		scan_range(w, lo, hi, s->type);
+	else
+		scan_unsure(w, lo, hi, s->type); // cleared in rt_safely
 }
 
+// A slot that is allocated by the span's own record has been cleared: it left the cache with its neighbours,
+// or the cache was flushed.
 static void
 rescan_small(struct gcwork *w, const struct mspan *s, uintptr_t lo, uintptr_t hi)
 {
+	const gort_type *t = rt_spanclasses[s->spanclass].type;
 	uint32_t i = rt_span_index(s, lo);
-	for (; i < s->nelems && s->base + i * s->elemsize < hi; i++)
+	for (uintptr_t at; i < s->nelems && (at = s->base + i * s->elemsize) < hi; i++)
 		if (rt_span_allocated(s, i) && rt_load(&s->mark[i / 64]) >> (i % 64) & 1)
-			rt_mark_fields(w, s, s->base + i * s->elemsize);
+			scan_range(w, at, at + s->elemsize, t);
 }
 
 void
@@ -429,6 +468,7 @@ rt_mark_written(struct gcwork *w, uintptr_t lo, uintptr_t hi)
 		if (s) {
 			next = s->base + ((uintptr_t)s->npages << RT_PAGE_SHIFT);
 			uintptr_t end = rt_min(hi, s->limit);
+			w->scanned += (int64_t)(rt_max(end, lo) - lo);
 			if (s->info->noscan)
 				;
 			else if (s->divmul)
@@ -539,11 +579,11 @@ scan_span(struct gcwork *w, uint32_t page)
 
 // ---- marking for a while ----
 
-// Gives a sleeping P its share of a long queue.
+// Gives a sleeping P its share of a long queue, or of the roots.
 static void
 share(void)
 {
-	if (rt_load(&queue.tail) - rt_load(&queue.head) >= LENGTH_TO_SHARE)
+	if (rt_load(&queue.tail) - rt_load(&queue.head) >= LENGTH_TO_SHARE || rt_roots_left())
 		rt_wakep();
 }
 
@@ -586,7 +626,7 @@ rt_mark_some(struct gcwork *w, const struct mark_limit *lim)
 			continue;
 		if (must_end(w, lim, limit, n))
 			break;
-		if (n % WAKE_EVERY == 0)
+		if (n % WAKE_EVERY == 1)
 			share();
 	}
 	flush_line(w);
@@ -605,30 +645,39 @@ rt_mark_all_stopped(void)
 
 // ---- roots ----
 
-// Unlike a word in the heap, a root word may be stale: slots that are free are left alone. Returns the
-// slot's first byte, or 0.
-static uintptr_t
+// The object at p and the one at p - 1.
+static void
 root_pointer(struct gcwork *w, uintptr_t p)
 {
-	struct mspan *s = rt_spanof(p);
-	if (!s)
-		return 0;
-	uint32_t i = rt_span_index(s, p);
-	if (rt_span_allocated(s, i))
-		grey_slot(&w->g, s->info, i);
-	return s->base + i * s->elemsize;
+	const struct mspan *s = rt_spanof(p);
+	if (s) {
+		uint32_t i = rt_span_index(s, p);
+		keep_slot(w, s, i);
+		if (p != s->base + i * s->elemsize)
+			return; // p - 1 is in the same
+		if (i > 0) {
+			keep_slot(w, s, i - 1);
+			return;
+		}
+	}
+	s = rt_spanof(p - 1);
+	if (s)
+		keep_slot(w, s, rt_span_index(s, p - 1));
 }
 
+// A word that was seen has done its work: what it points to is marked, or was free and will be black when it
+// is allocated (rt_gc_span_cached).
 NO_SANITIZE void
 rt_mark_root_range(struct gcwork *w, uintptr_t lo, uintptr_t hi)
 {
 	for (lo = rt_round_up(lo, sizeof(uintptr_t)); lo + sizeof(uintptr_t) <= hi;
 	     lo += sizeof(uintptr_t)) {
-		uintptr_t p = load_word(lo);
+		uintptr_t p = load_word(lo), *seen = &w->seen[p / sizeof(uintptr_t) % SEEN];
 		if (p - w->base > w->grown) // == grown: one past the last byte
 			continue;
-		uintptr_t start = root_pointer(w, p);
-		if (start == p || start == 0)
-			root_pointer(w, p - 1);
+		if (*seen == p)
+			continue;
+		*seen = p;
+		root_pointer(w, p);
 	}
 }

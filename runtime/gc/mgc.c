@@ -37,6 +37,7 @@ void
 rt_gcinit(void)
 {
 	rt_gc.init_ns = rt_gc.cpu_total_at = rt_nanotime();
+	rt_gc.init_cpu_ns = rt_process_cputime();
 	rt_pacer_init(rt_env_gcpercent(), rt_env_memlimit());
 	rt_sweep_init();
 	rt_dirty_init();
@@ -129,6 +130,7 @@ reset_cycle(bool forced, int64_t start)
 	rt_store(&t->dedicated_ns, 0);
 	rt_store(&t->idle_ns, 0);
 	t->start = start;
+	t->between = 0;
 	t->forced = forced;
 	t->maxprocs = gomaxprocs;
 	rt_store(&rt_gc.scan_work, 0);
@@ -159,7 +161,7 @@ record_pause(void)
 	struct gc_times *t = &rt_gc.cur;
 	uint32_t i = rt_load(&rt_gc.ncycles) % 256;
 	t->end = rt_nanotime();
-	t->paused = (t->mark - t->start) + (t->end - t->term);
+	t->paused = (t->mark - t->start) + t->between + (t->end - t->term);
 	rt_gc.last_end_wall = (uint64_t)rt_walltime();
 	rt_store(&rt_gc.last_end, t->end);
 	rt_gc.pause_ns[i] = (uint64_t)t->paused;
@@ -310,6 +312,10 @@ rt_gc_finish(void)
 	if (!rt_gc_marking() || !rt_mark_complete() ||
 	    !atomic_compare_exchange_strong(&finishing, &no, true))
 		return false;
+	if (rt_unlikely(rt_dirty_on()) && rt_dirty_preclean()) {
+		atomic_store(&finishing, false);
+		return false;
+	}
 	int64_t term = rt_stop_world("GC mark termination");
 	bool done = rt_gc_marking(); // another may have stopped the world first
 	if (done && rt_dirty_on()) {

@@ -28,7 +28,7 @@
 static struct {
 	double consmark[HISTORY]; // a ring by cycle
 	double last_consmark;     // the largest of them
-	uint64_t last_scan;       // heap bytes the last cycle scanned; 0: there was none
+	_Atomic uint64_t last_scan; // heap bytes the last cycle scanned; 0: there was none
 	uint64_t trigger;         // heap_live when marking began
 	uint64_t goal;            // at that moment
 	bool limited;             // the goal in force is the memory limit's
@@ -57,7 +57,7 @@ trigger_for(uint64_t marked, uint64_t goal)
 	if (goal > HEAP_MINIMUM)
 		most = rt_max(most, goal - HEAP_MINIMUM);
 	double runway = pacer.last_consmark * UTILIZATION / (1 - UTILIZATION) *
-			(double)(pacer.last_scan + rt_gc.stack_bytes + rt_gc.global_bytes);
+			(double)(rt_load(&pacer.last_scan) + rt_gc.stack_bytes + rt_gc.global_bytes);
 	uint64_t trigger = runway >= (double)goal ? least : goal - (uint64_t)runway;
 	return rt_min(rt_max(trigger, least), most);
 }
@@ -103,13 +103,20 @@ rt_pacer_recompute(void)
 	set_goal(rt_gc.marked, rt_gc.stack_bytes + rt_gc.global_bytes, rt_load(&rt_gc.percent));
 }
 
+uint64_t
+rt_pacer_last_scan(void)
+{
+	return rt_load(&pacer.last_scan);
+}
+
 // ---- while marking runs ----
 
 // What this cycle is expected to scan: as much as the last one did; the first one all there is.
 static uint64_t
 expected_work(void)
 {
-	return pacer.last_scan ? pacer.last_scan : pacer.trigger;
+	uint64_t last = rt_load(&pacer.last_scan);
+	return last ? last : pacer.trigger;
 }
 
 void
@@ -206,7 +213,7 @@ rt_pacer_mark_done(uint64_t marked)
 {
 	learn_consmark();
 	rt_limit_measure(rt_gc.cur.heap1);
-	pacer.last_scan = rt_load(&rt_gc.scan_work);
+	rt_store(&pacer.last_scan, rt_load(&rt_gc.scan_work));
 	rt_gc.marked = marked;
 	rt_gc.stack_bytes = rt_load(&rt_gc.cur.stack_bytes);
 	rt_gc.global_bytes = rt_gc.cur.global_bytes;

@@ -25,6 +25,7 @@
 #include <gort/mem.h>
 
 #include "base/print.h"
+#include "chan/chan.h"
 #include "debug/throw.h"
 #include "gc/gc.h"
 #include "gc/special.h"
@@ -186,21 +187,52 @@ static struct rt_mutex cursorlock;
 static _Atomic(struct g *) cursor;
 static uint32_t epochs;
 
+struct stack_scan {
+	struct gcwork *w;
+	uint64_t bytes;
+};
+
 static void
 mark_stack(struct g *gp, uintptr_t lo, uintptr_t hi, void *arg)
 {
-	rt_mark_root_range(arg, lo, hi);
-	atomic_fetch_add_explicit(&rt_gc.cur.stack_bytes, hi - lo, memory_order_relaxed);
+	struct stack_scan *sc = arg;
+	rt_mark_root_range(sc->w, lo, hi);
+	sc->bytes += hi - lo;
 	(void)gp;
 }
 
 static void
+count_stacks(const struct stack_scan *sc)
+{
+	atomic_fetch_add_explicit(&rt_gc.cur.stack_bytes, sc->bytes, memory_order_relaxed);
+}
+
+// What a channel's waiter holds: the channel, the user's memory if the value is too large for the sudog
+// (the sender's frame need not keep it), else the value, which is on its way. The rest of a sudog are gs and
+// sudogs; those of semaphores and conditions, in no g's list, have the address that waitobj has.
+static void
+mark_sudog(struct gcwork *w, const struct sudog *sg)
+{
+	static_assert(offsetof(struct sudog, elem) - offsetof(struct sudog, c) == sizeof(void *), "c, elem");
+	rt_mark_root_range(w, (uintptr_t)&sg->c, (uintptr_t)(&sg->elem + 1));
+	const struct hchan *c = sg->c;
+	if (c && c->scan && sg->elem == sg->value)
+		rt_mark_root_range(w, (uintptr_t)sg->value,
+				   (uintptr_t)sg->value + rt_round_up(c->elemsize, sizeof(void *)));
+}
+
+// What a g holds. No roots are: sched, stack (addresses of stacks, which are read); m, lockedm; schedlink,
+// alllink, newg (gs, which are roots themselves); param (a sudog, of `waiting`); sleeptimer (its pp is a P,
+// its fn ours; other timers are in their Ps' heaps); startpc, gopc; numbers. sudog0 is in `waiting` when it
+// counts.
+static void
 mark_g(struct gcwork *w, struct g *gp)
 {
-	rt_mark_root_range(w, (uintptr_t)gp, (uintptr_t)(gp + 1));
-	// A sudog may live outside of the heap; what it holds counts in any case.
+	static_assert(offsetof(struct g, labels) == offsetof(struct g, waitobj) + 2 * sizeof(void *),
+		      "waitobj, exits, labels");
+	rt_mark_root_range(w, (uintptr_t)&gp->waitobj, (uintptr_t)(&gp->labels + 1));
 	for (const struct sudog *sg = gp->waiting; sg; sg = sg->waitlink)
-		rt_mark_root_range(w, (uintptr_t)sg, (uintptr_t)(sg + 1));
+		mark_sudog(w, sg);
 }
 
 static void
@@ -250,7 +282,7 @@ release(struct g *gp)
 }
 
 static void
-scan_claimed(struct gcwork *w, struct g *gp)
+scan_claimed(struct stack_scan *sc, struct g *gp)
 {
 	enum gstatus st = rt_gstatus(gp);
 	if (st == Gdead || st == Gidle)
@@ -260,8 +292,17 @@ scan_claimed(struct gcwork *w, struct g *gp)
 	// When it blocked is found out late and thus under-reported, as in Go: parking costs nothing for it.
 	if (st == Gwaiting && gp->waitsince == 0)
 		gp->waitsince = rt_nanotime();
-	rt_scan_parked_stack(gp, mark_stack, w);
-	mark_g(w, gp);
+	rt_scan_parked_stack(gp, mark_stack, sc);
+	mark_g(sc->w, gp);
+}
+
+static void
+scan_one(struct gcwork *w, struct g *gp)
+{
+	struct stack_scan sc = {.w = w};
+	scan_claimed(&sc, gp);
+	release(gp);
+	count_stacks(&sc);
 }
 
 void
@@ -279,17 +320,14 @@ rt_roots_withheld(const struct g *gp)
 void
 rt_roots_scan_withheld(struct gcwork *w, struct g *gp)
 {
-	scan_claimed(w, gp);
-	release(gp);
+	scan_one(w, gp);
 }
 
 void
 rt_gc_scan_before_run(struct g *gp)
 {
-	if (!claim(gp))
-		return;
-	scan_claimed(rt_gcwork(rt_getp()), gp);
-	release(gp);
+	if (claim(gp))
+		scan_one(rt_gcwork(rt_getp()), gp);
 }
 
 void
@@ -302,34 +340,57 @@ rt_gc_g_born(struct g *gp)
 bool
 rt_roots_left(void)
 {
-	return rt_load(&cursor) != NULL || rt_attached_left();
+	return rt_load(&cursor) != NULL || rt_attached_left() || rt_dirty_left();
+}
+
+// The lines of a g that a scan looks at, but for the one with alllink.
+RT_INLINE void
+prefetch_g(const struct g *gp)
+{
+	__builtin_prefetch(&gp->sched);
+	__builtin_prefetch(&gp->waiting, 1);
+	__builtin_prefetch(&gp->sudog0);
+}
+
+// The top of a stack. It may be running by now: then some lines are fetched in vain.
+__attribute__((no_sanitize("address", "thread"))) RT_INLINE void
+prefetch_stack(const struct g *gp)
+{
+	enum { LINES = 8 };
+	uintptr_t sp = *(const volatile uintptr_t *)&gp->sched.sp;
+	for (uintptr_t i = 0; i < LINES; i++)
+		__builtin_prefetch((const void *)(sp + i * RT_CACHE_LINE));
 }
 
 bool
 rt_roots_scan_some(struct gcwork *w)
 {
-	enum { BATCH = 32 };
+	enum { BATCH = 64, AHEAD = 2 };
 	struct g *batch[BATCH];
 	int n = 0;
 	if (!rt_load(&cursor))
-		return rt_attached_scan_some(w);
+		return rt_attached_scan_some(w) || rt_dirty_scan_some(w);
 	rt_lock(&cursorlock);
 	struct g *gp = rt_load(&cursor);
 	for (; gp && n < BATCH; gp = gp->alllink) {
-		__builtin_prefetch(gp->alllink);
+		prefetch_g(gp);
 		batch[n++] = gp;
 	}
 	rt_store(&cursor, gp);
 	rt_unlock(&cursorlock);
+	struct stack_scan sc = {.w = w};
 	for (int i = 0; i < n; i++) {
+		if (i + AHEAD < n)
+			prefetch_stack(batch[i + AHEAD]);
 		// One that another is scanning counts as scanned: it will be before its goroutine runs, and
 		// the world cannot stop before.
 		uint32_t is = rt_load(&batch[i]->gcscan);
 		if (is >> 1 == rt_load(&rt_gc_epoch) || !claim(batch[i]))
 			continue;
-		scan_claimed(w, batch[i]);
+		scan_claimed(&sc, batch[i]);
 		release(batch[i]);
 	}
+	count_stacks(&sc);
 	return true;
 }
 
@@ -415,7 +476,9 @@ mark_stored_slots(struct gcwork *w, const struct m *mp)
 static void
 mark_whole(struct gcwork *w, struct g *gp)
 {
-	rt_scan_stack(gp, mark_stack, w);
+	struct stack_scan sc = {.w = w};
+	rt_scan_stack(gp, mark_stack, &sc);
+	count_stacks(&sc);
 	mark_g(w, gp);
 	rt_store(&gp->gcscan, scanned_value());
 }

@@ -11,10 +11,12 @@
 #include "gc/special.h"
 #include "mem/mcache.h"
 #include "mem/mheap.h"
+#include "mem/scavenge.h"
 #include "os/os.h"
 #include "sched/proc.h"
 #include "sched/sched.h"
 #include "sched/schedstat.h"
+#include "sched/stack.h"
 
 // Reads words that their owners write without atomics.
 #define RACY __attribute__((no_sanitize("thread")))
@@ -25,10 +27,12 @@ _Static_assert(GORT_METRIC_MAX_COUNTS == RT_TIMEHIST_COUNTS && RT_TIMEHIST_COUNT
 
 struct picture {
 	struct {
-		double assist, dedicated, idle, pause, gc_total, total;
+		double assist, dedicated, mark_idle, pause, gc_total;
+		double scav_assist, scav_background, scav_total, user, idle, total;
 	} cpu;
 	struct {
-		uint64_t automatic, forced, cycles, gogc, gomemlimit, goal, live, globals, stack;
+		uint64_t automatic, forced, cycles, gogc, gomemlimit, goal, live, limiter;
+		uint64_t heap, globals, stack, scanned, stack_size;
 	} gc;
 	struct {
 		uint64_t nalloc[RT_NUM_SIZE_CLASSES], nfree[RT_NUM_SIZE_CLASSES]; // [0]: large
@@ -38,6 +42,7 @@ struct picture {
 	struct {
 		uint64_t mcache_free, mcache_inuse, mspan_free, mspan_inuse, metadata, os_stacks, other, buckets;
 	} own; // the runtime's own memory
+	uint64_t stacks, memory; // goroutines' stacks; everything
 	struct {
 		uint64_t finalizers_run, finalizers_queued, cleanups_run, cleanups_queued;
 	} attached;
@@ -64,17 +69,28 @@ seconds(int64_t ns)
 	return (double)ns / 1e9;
 }
 
+// What the kernel says that the process used is the program's but for marking, returning memory and one CPU of
+// each pause; what the Ps had and nobody used was idle.
 RACY static void
 fill_cpu(struct picture *s)
 {
 	int64_t assist = PEEK(rt_gc.cpu_assist), dedicated = PEEK(rt_gc.cpu_dedicated);
 	int64_t idle = PEEK(rt_gc.cpu_idle), pause = PEEK(rt_gc.cpu_pause);
+	int64_t background = rt_scavenge_background_ns(), eager = rt_scavenge_eager_ns();
+	int64_t runtime = assist + dedicated + idle + (int64_t)PEEK(rt_gc.pause_total) + background + eager;
+	int64_t since = rt_nanotime() - PEEK(rt_gc.cpu_total_at);
 	s->cpu.assist = seconds(assist);
 	s->cpu.dedicated = seconds(dedicated);
-	s->cpu.idle = seconds(idle);
+	s->cpu.mark_idle = seconds(idle);
 	s->cpu.pause = seconds(pause);
 	s->cpu.gc_total = seconds(assist + dedicated + idle + pause);
-	s->cpu.total = seconds(PEEK(rt_gc.cpu_total));
+	s->cpu.scav_background = seconds(background);
+	s->cpu.scav_assist = seconds(eager);
+	s->cpu.scav_total = seconds(background + eager);
+	s->cpu.total = seconds(PEEK(rt_gc.cpu_total) + rt_max(since, (int64_t)0) * gomaxprocs);
+	int64_t used = rt_process_cputime() - PEEK(rt_gc.init_cpu_ns);
+	s->cpu.user = seconds(rt_max(used - runtime, (int64_t)0));
+	s->cpu.idle = rt_max(s->cpu.total - s->cpu.gc_total - s->cpu.scav_total - s->cpu.user, 0.0);
 }
 
 RACY static void
@@ -88,8 +104,12 @@ fill_gc(struct picture *s)
 	s->gc.gomemlimit = (uint64_t)rt_load(&rt_gc.memory_limit);
 	s->gc.goal = rt_load(&rt_gc.goal);
 	s->gc.live = PEEK(rt_gc.marked);
+	s->gc.limiter = rt_limiter_last_on();
+	s->gc.heap = rt_pacer_last_scan();
 	s->gc.globals = PEEK(rt_gc.global_bytes);
 	s->gc.stack = PEEK(rt_gc.stack_bytes);
+	s->gc.scanned = s->gc.heap + s->gc.globals + s->gc.stack;
+	s->gc.stack_size = rt_stack_bytes;
 }
 
 RACY static void
@@ -186,10 +206,63 @@ fill_states(struct picture *s)
 	rt_for_each_g(count_state, s);
 }
 
-enum { CPU, GC, HEAP, OWN, ATTACHED, SCHED, STATES, NGROUPS };
-static void (*const fill[NGROUPS])(struct picture *s) = {fill_cpu, fill_gc, fill_heap,
-							 fill_own, fill_attached, fill_sched,
-							 fill_states};
+// A parked goroutine's stack reaches to its sp; of one that runs it is known only which pages there are.
+RACY static void
+add_stack(struct g *gp, void *arg)
+{
+	struct picture *s = arg;
+	enum gstatus st = rt_gstatus(gp);
+	uintptr_t lo = PEEK(gp->stack.lo), hi = PEEK(gp->stack.hi), sp = PEEK(gp->sched.sp);
+	if (st == Gdead || st == Gidle)
+		return;
+	if ((st == Gwaiting || st == Grunnable) && sp >= lo && sp < hi)
+		s->stacks += rt_round_up(hi, (uintptr_t)4096) - rt_round_down(sp, (uintptr_t)4096);
+	else
+		s->stacks += rt_os_resident(lo, hi);
+}
+
+static void
+fill_stacks(struct picture *s)
+{
+	rt_for_each_g(add_stack, s);
+}
+
+static void
+fill_memory(struct picture *s)
+{
+	s->memory = s->heap.free + s->heap.in_objects + s->heap.released + s->heap.unused + s->stacks +
+		    s->own.mcache_free + s->own.mcache_inuse + s->own.mspan_free + s->own.mspan_inuse +
+		    s->own.metadata + s->own.os_stacks + s->own.other + s->own.buckets;
+}
+
+enum { CPU, GC, HEAP, OWN, ATTACHED, SCHED, STATES, STACKS, MEMORY, NGROUPS };
+static const struct group {
+	void (*fill)(struct picture *s);
+	uint32_t needs; // bits of groups that are filled before
+} groups[NGROUPS] = {
+	[CPU] = {fill_cpu, 0},
+	[GC] = {fill_gc, 0},
+	[HEAP] = {fill_heap, 0},
+	[OWN] = {fill_own, 0},
+	[ATTACHED] = {fill_attached, 0},
+	[SCHED] = {fill_sched, 0},
+	[STATES] = {fill_states, 0},
+	[STACKS] = {fill_stacks, 0},
+	[MEMORY] = {fill_memory, 1u << HEAP | 1u << OWN | 1u << STACKS},
+};
+
+// filled: bits of groups.
+static uint32_t
+fill(struct picture *s, unsigned group, uint32_t filled)
+{
+	if (group == NGROUPS || filled >> group & 1)
+		return filled;
+	for (unsigned i = 0; i < NGROUPS; i++)
+		if (groups[group].needs >> i & 1)
+			filled = fill(s, i, filled);
+	groups[group].fill(s);
+	return filled | 1u << group;
+}
 
 // ---- histograms ----
 
@@ -237,60 +310,136 @@ struct metric {
 #define TIMES(name, hist, text) {{name, text, GORT_METRIC_HISTOGRAM, true}, NGROUPS, 0, hist}
 
 static const struct metric metrics[] = {
-	F("/cpu/classes/gc/mark/assist:cpu-seconds", CPU, cpu.assist, true, "CPU time of marking by goroutines that allocate."),
-	F("/cpu/classes/gc/mark/dedicated:cpu-seconds", CPU, cpu.dedicated, true, "CPU time of workers that took time from goroutines to mark."),
-	F("/cpu/classes/gc/mark/idle:cpu-seconds", CPU, cpu.idle, true, "CPU time of marking on Ps that had nothing else to do."),
-	F("/cpu/classes/gc/pause:cpu-seconds", CPU, cpu.pause, true, "Time the world stood still for the collector, times the CPUs it could have used."),
-	F("/cpu/classes/gc/total:cpu-seconds", CPU, cpu.gc_total, true, "Sum of the /cpu/classes/gc metrics."),
-	F("/cpu/classes/total:cpu-seconds", CPU, cpu.total, true, "Time since the start, times GOMAXPROCS, up to the last completed cycle."),
-	U("/gc/cleanups/executed:cleanups", ATTACHED, attached.cleanups_run, true, "Cleanups that have run."),
-	U("/gc/cleanups/queued:cleanups", ATTACHED, attached.cleanups_queued, true, "Cleanups whose objects were found unreachable."),
-	U("/gc/cycles/automatic:gc-cycles", GC, gc.automatic, true, "Cycles completed that the runtime began."),
-	U("/gc/cycles/forced:gc-cycles", GC, gc.forced, true, "Cycles completed that the program asked for."),
-	U("/gc/cycles/total:gc-cycles", GC, gc.cycles, true, "Cycles completed."),
-	U("/gc/finalizers/executed:finalizers", ATTACHED, attached.finalizers_run, true, "Finalizers that have run."),
-	U("/gc/finalizers/queued:finalizers", ATTACHED, attached.finalizers_queued, true, "Finalizers whose objects were found unreachable."),
-	U("/gc/gogc:percent", GC, gc.gogc, false, "GOGC; 18446744073709551615 when off."),
-	U("/gc/gomemlimit:bytes", GC, gc.gomemlimit, false, "GOMEMLIMIT; 9223372036854775807 when there is none."),
-	SIZES("/gc/heap/allocs-by-size:bytes", heap.nalloc, "Objects allocated, by size; tiny ones by their blocks."),
-	U("/gc/heap/allocs:bytes", HEAP, heap.alloc_bytes, true, "Bytes of objects allocated."),
-	U("/gc/heap/allocs:objects", HEAP, heap.allocs, true, "Objects allocated; tiny ones by their blocks."),
-	SIZES("/gc/heap/frees-by-size:bytes", heap.nfree, "Objects freed, by size; tiny ones by their blocks."),
-	U("/gc/heap/frees:bytes", HEAP, heap.free_bytes, true, "Bytes of objects freed."),
-	U("/gc/heap/frees:objects", HEAP, heap.frees, true, "Objects freed; tiny ones by their blocks."),
-	U("/gc/heap/goal:bytes", GC, gc.goal, false, "Heap size at which the cycle to come ends."),
-	U("/gc/heap/live:bytes", GC, gc.live, false, "Bytes of objects that the last cycle marked."),
-	U("/gc/heap/objects:objects", HEAP, heap.objects, false, "Objects that are live or not swept yet."),
-	U("/gc/heap/tiny/allocs:objects", HEAP, heap.tiny, true, "Objects that share a block with others."),
-	TIMES("/gc/pauses:seconds", &rt_pauses.total[1], "As /sched/pauses/total/gc:seconds."),
-	U("/gc/scan/globals:bytes", GC, gc.globals, false, "Bytes of globals and roots that the last cycle read."),
-	U("/gc/scan/stack:bytes", GC, gc.stack, false, "Bytes of stacks that the last cycle read."),
-	U("/memory/classes/heap/free:bytes", HEAP, heap.free, false, "Memory of free pages that could be returned to the system."),
-	U("/memory/classes/heap/objects:bytes", HEAP, heap.in_objects, false, "Memory of objects that are live or not swept yet."),
-	U("/memory/classes/heap/released:bytes", HEAP, heap.released, false, "Address space of free pages without memory."),
-	U("/memory/classes/heap/unused:bytes", HEAP, heap.unused, false, "Memory reserved for objects that holds none."),
-	U("/memory/classes/metadata/mcache/free:bytes", OWN, own.mcache_free, false, "Memory for per-P caches that is not in use."),
-	U("/memory/classes/metadata/mcache/inuse:bytes", OWN, own.mcache_inuse, false, "Memory of per-P caches."),
-	U("/memory/classes/metadata/mspan/free:bytes", OWN, own.mspan_free, false, "Memory for span structures that is not in use."),
-	U("/memory/classes/metadata/mspan/inuse:bytes", OWN, own.mspan_inuse, false, "Memory of span structures."),
-	U("/memory/classes/metadata/other:bytes", OWN, own.metadata, false, "Memory of the collector's tables and queues."),
-	U("/memory/classes/os-stacks:bytes", OWN, own.os_stacks, false, "Memory of threads' own stacks."),
-	U("/memory/classes/other:bytes", OWN, own.other, false, "Memory of everything else of the runtime."),
-	U("/memory/classes/profiling/buckets:bytes", OWN, own.buckets, false, "Memory of profile tables."),
-	U("/sched/gomaxprocs:threads", SCHED, sched.gomaxprocs, false, "GOMAXPROCS."),
-	U("/sched/goroutines-created:goroutines", SCHED, sched.created, true, "Goroutines started since the start of the program."),
-	U("/sched/goroutines/not-in-go:goroutines", STATES, states.not_in_go, false, "Goroutines in system calls and other blocking C code."),
-	U("/sched/goroutines/runnable:goroutines", STATES, states.runnable, false, "Goroutines that could run and do not."),
-	U("/sched/goroutines/running:goroutines", STATES, states.running, false, "Goroutines that run."),
-	U("/sched/goroutines/waiting:goroutines", STATES, states.waiting, false, "Goroutines that wait for something."),
-	U("/sched/goroutines:goroutines", SCHED, sched.goroutines, false, "Goroutines there are."),
-	TIMES("/sched/latencies:seconds", &rt_latencies, "Time from being runnable to running, of one goroutine in 8."),
-	TIMES("/sched/pauses/stopping/gc:seconds", &rt_pauses.stopping[1], "Time it took to stop the world for the collector."),
-	TIMES("/sched/pauses/stopping/other:seconds", &rt_pauses.stopping[0], "Time it took to stop the world for anything else."),
-	TIMES("/sched/pauses/total/gc:seconds", &rt_pauses.total[1], "Stops of the world for the collector, from the wish to stop to its end."),
-	TIMES("/sched/pauses/total/other:seconds", &rt_pauses.total[0], "Stops of the world for anything else, from the wish to stop to its end."),
-	U("/sched/threads/total:threads", SCHED, sched.threads, false, "Threads that the runtime knows."),
-	F("/sync/mutex/wait/total:seconds", SCHED, sched.mutex_wait, true, "Time that goroutines have waited for mutexes."),
+	F("/cpu/classes/gc/mark/assist:cpu-seconds", CPU, cpu.assist, true,
+	  "CPU time of marking by goroutines that allocate."),
+	F("/cpu/classes/gc/mark/dedicated:cpu-seconds", CPU, cpu.dedicated, true,
+	  "CPU time of workers that took time from goroutines to mark."),
+	F("/cpu/classes/gc/mark/idle:cpu-seconds", CPU, cpu.mark_idle, true,
+	  "CPU time of marking on Ps that had nothing else to do."),
+	F("/cpu/classes/gc/pause:cpu-seconds", CPU, cpu.pause, true,
+	  "Time the world stood still for the collector, times the CPUs it could have used."),
+	F("/cpu/classes/gc/total:cpu-seconds", CPU, cpu.gc_total, true,
+	  "Sum of the /cpu/classes/gc metrics."),
+	F("/cpu/classes/idle:cpu-seconds", CPU, cpu.idle, false,
+	  "What is left of the total when all other classes are taken off."),
+	F("/cpu/classes/scavenge/assist:cpu-seconds", CPU, cpu.scav_assist, true,
+	  "Time of returning memory to the system at once, because of the memory limit or on demand."),
+	F("/cpu/classes/scavenge/background:cpu-seconds", CPU, cpu.scav_background, true,
+	  "Time of returning memory to the system in the background."),
+	F("/cpu/classes/scavenge/total:cpu-seconds", CPU, cpu.scav_total, true,
+	  "Sum of the /cpu/classes/scavenge metrics."),
+	F("/cpu/classes/total:cpu-seconds", CPU, cpu.total, true,
+	  "Time since the start, times GOMAXPROCS."),
+	F("/cpu/classes/user:cpu-seconds", CPU, cpu.user, false,
+	  "CPU time of the process, less marking, pauses and returning memory."),
+	U("/gc/cleanups/executed:cleanups", ATTACHED, attached.cleanups_run, true,
+	  "Cleanups that have run."),
+	U("/gc/cleanups/queued:cleanups", ATTACHED, attached.cleanups_queued, true,
+	  "Cleanups whose objects were found unreachable."),
+	U("/gc/cycles/automatic:gc-cycles", GC, gc.automatic, true,
+	  "Cycles completed that the runtime began."),
+	U("/gc/cycles/forced:gc-cycles", GC, gc.forced, true,
+	  "Cycles completed that the program asked for."),
+	U("/gc/cycles/total:gc-cycles", GC, gc.cycles, true,
+	  "Cycles completed."),
+	U("/gc/finalizers/executed:finalizers", ATTACHED, attached.finalizers_run, true,
+	  "Finalizers that have run."),
+	U("/gc/finalizers/queued:finalizers", ATTACHED, attached.finalizers_queued, true,
+	  "Finalizers whose objects were found unreachable."),
+	U("/gc/gogc:percent", GC, gc.gogc, false,
+	  "GOGC; 18446744073709551615 when off."),
+	U("/gc/gomemlimit:bytes", GC, gc.gomemlimit, false,
+	  "GOMEMLIMIT; 9223372036854775807 when there is none."),
+	SIZES("/gc/heap/allocs-by-size:bytes", heap.nalloc,
+	  "Objects allocated, by size; tiny ones by their blocks."),
+	U("/gc/heap/allocs:bytes", HEAP, heap.alloc_bytes, true,
+	  "Bytes of objects allocated."),
+	U("/gc/heap/allocs:objects", HEAP, heap.allocs, true,
+	  "Objects allocated; tiny ones by their blocks."),
+	SIZES("/gc/heap/frees-by-size:bytes", heap.nfree,
+	  "Objects freed, by size; tiny ones by their blocks."),
+	U("/gc/heap/frees:bytes", HEAP, heap.free_bytes, true,
+	  "Bytes of objects freed."),
+	U("/gc/heap/frees:objects", HEAP, heap.frees, true,
+	  "Objects freed; tiny ones by their blocks."),
+	U("/gc/heap/goal:bytes", GC, gc.goal, false,
+	  "Heap size at which the cycle to come ends."),
+	U("/gc/heap/live:bytes", GC, gc.live, false,
+	  "Bytes of objects that the last cycle marked."),
+	U("/gc/heap/objects:objects", HEAP, heap.objects, false,
+	  "Objects that are live or not swept yet."),
+	U("/gc/heap/tiny/allocs:objects", HEAP, heap.tiny, true,
+	  "Objects that share a block with others."),
+	U("/gc/limiter/last-enabled:gc-cycle", GC, gc.limiter, false,
+	  "Cycle in which the limit on the collector's CPU was last reached; 0: never."),
+	TIMES("/gc/pauses:seconds", &rt_pauses.total[1],
+	  "As /sched/pauses/total/gc:seconds."),
+	U("/gc/scan/globals:bytes", GC, gc.globals, false,
+	  "Bytes of globals and roots that the last cycle read."),
+	U("/gc/scan/heap:bytes", GC, gc.heap, false,
+	  "Bytes of objects that the last cycle read."),
+	U("/gc/scan/stack:bytes", GC, gc.stack, false,
+	  "Bytes of stacks that the last cycle read."),
+	U("/gc/scan/total:bytes", GC, gc.scanned, false,
+	  "Sum of the /gc/scan metrics."),
+	U("/gc/stack/starting-size:bytes", GC, gc.stack_size, false,
+	  "Size of a goroutine's stack, of which touched pages take memory."),
+	U("/memory/classes/heap/free:bytes", HEAP, heap.free, false,
+	  "Memory of free pages that could be returned to the system."),
+	U("/memory/classes/heap/objects:bytes", HEAP, heap.in_objects, false,
+	  "Memory of objects that are live or not swept yet."),
+	U("/memory/classes/heap/released:bytes", HEAP, heap.released, false,
+	  "Address space of free pages without memory."),
+	U("/memory/classes/heap/stacks:bytes", STACKS, stacks, false,
+	  "Memory of goroutines' stacks."),
+	U("/memory/classes/heap/unused:bytes", HEAP, heap.unused, false,
+	  "Memory reserved for objects that holds none."),
+	U("/memory/classes/metadata/mcache/free:bytes", OWN, own.mcache_free, false,
+	  "Memory for per-P caches that is not in use."),
+	U("/memory/classes/metadata/mcache/inuse:bytes", OWN, own.mcache_inuse, false,
+	  "Memory of per-P caches."),
+	U("/memory/classes/metadata/mspan/free:bytes", OWN, own.mspan_free, false,
+	  "Memory for span structures that is not in use."),
+	U("/memory/classes/metadata/mspan/inuse:bytes", OWN, own.mspan_inuse, false,
+	  "Memory of span structures."),
+	U("/memory/classes/metadata/other:bytes", OWN, own.metadata, false,
+	  "Memory of the collector's tables and queues."),
+	U("/memory/classes/os-stacks:bytes", OWN, own.os_stacks, false,
+	  "Memory of threads' own stacks."),
+	U("/memory/classes/other:bytes", OWN, own.other, false,
+	  "Memory of everything else of the runtime."),
+	U("/memory/classes/profiling/buckets:bytes", OWN, own.buckets, false,
+	  "Memory of profile tables."),
+	U("/memory/classes/total:bytes", MEMORY, memory, false,
+	  "Sum of the /memory/classes metrics."),
+	U("/sched/gomaxprocs:threads", SCHED, sched.gomaxprocs, false,
+	  "GOMAXPROCS."),
+	U("/sched/goroutines-created:goroutines", SCHED, sched.created, true,
+	  "Goroutines started since the start of the program."),
+	U("/sched/goroutines/not-in-go:goroutines", STATES, states.not_in_go, false,
+	  "Goroutines in system calls and other blocking C code."),
+	U("/sched/goroutines/runnable:goroutines", STATES, states.runnable, false,
+	  "Goroutines that could run and do not."),
+	U("/sched/goroutines/running:goroutines", STATES, states.running, false,
+	  "Goroutines that run."),
+	U("/sched/goroutines/waiting:goroutines", STATES, states.waiting, false,
+	  "Goroutines that wait for something."),
+	U("/sched/goroutines:goroutines", SCHED, sched.goroutines, false,
+	  "Goroutines there are."),
+	TIMES("/sched/latencies:seconds", &rt_latencies,
+	  "Time from being runnable to running, of one goroutine in 8."),
+	TIMES("/sched/pauses/stopping/gc:seconds", &rt_pauses.stopping[1],
+	  "Time it took to stop the world for the collector."),
+	TIMES("/sched/pauses/stopping/other:seconds", &rt_pauses.stopping[0],
+	  "Time it took to stop the world for anything else."),
+	TIMES("/sched/pauses/total/gc:seconds", &rt_pauses.total[1],
+	  "Stops of the world for the collector, from the wish to stop to its end."),
+	TIMES("/sched/pauses/total/other:seconds", &rt_pauses.total[0],
+	  "Stops of the world for anything else, from the wish to stop to its end."),
+	U("/sched/threads/total:threads", SCHED, sched.threads, false,
+	  "Threads that the runtime knows."),
+	F("/sync/mutex/wait/total:seconds", SCHED, sched.mutex_wait, true,
+	  "Time that goroutines have waited for mutexes."),
 };
 
 static const struct metric *
@@ -321,7 +470,7 @@ int
 gort_metrics_read(gort_metric *m, int n)
 {
 	struct picture s;
-	bool filled[NGROUPS + 1] = {[NGROUPS] = true};
+	uint32_t filled = 0;
 	int known = 0;
 	memset(&s, 0, sizeof s);
 	for (int i = 0; i < n; i++) {
@@ -330,9 +479,7 @@ gort_metrics_read(gort_metric *m, int n)
 		m[i].value.u64 = 0;
 		if (!is)
 			continue;
-		if (!filled[is->group])
-			fill[is->group](&s);
-		filled[is->group] = true;
+		filled = fill(&s, is->group, filled);
 		read_one(&m[i], is, &s);
 		known++;
 	}

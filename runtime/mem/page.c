@@ -51,9 +51,20 @@ longest_run(uint64_t x, uint32_t least)
 		x &= x >> step;
 		done += step;
 	}
-	for (; x; least++)
-		x &= x >> 1;
-	return least;
+	if (!x)
+		return least;
+	// Now y's bits are where len bits of x follow each other: doubled as long as there are any, then what is
+	// left by halves.
+	uint64_t y = x, z;
+	uint32_t len = 1;
+	for (; (z = y & y >> len); y = z)
+		len *= 2;
+	for (uint32_t half = len / 2; half; half /= 2)
+		if ((z = y & y >> half)) {
+			y = z;
+			len += half;
+		}
+	return least + len;
 }
 
 static struct page_sum

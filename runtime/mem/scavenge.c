@@ -23,11 +23,13 @@
 #define SLEEP_FACTOR 99
 #define MIN_SLEEP_NS 1000000
 #define LIMIT_SHARE 0.95
+#define HUGE_PAGE ((uint64_t)2 << 20)
 
 static struct {
 	_Atomic uint64_t retain; // bytes of memory that may stay; UINT64_MAX before the first cycle
 	_Atomic uint64_t bg, eager; // released since the last scavtrace line
 	_Atomic uint64_t scvg;      // released since the last scvg line
+	_Atomic int64_t bg_ns, eager_ns; // time it took, since the start
 	uint64_t lastgoal;
 	struct rt_mutex lock;
 	// Under lock.
@@ -67,23 +69,38 @@ rt_scavenge(size_t bytes)
 	size_t done = 0, n = 0;
 	if (bytes == 0)
 		return 0;
+	int64_t began = rt_nanotime();
 	do {
 		uint64_t pages = (bytes - done - 1) / RT_PAGE_SIZE + 1;
 		n = release_piece((uint32_t)rt_min(pages, (uint64_t)PIECE_PAGES));
 		done += n;
 	} while (n && done < bytes);
 	atomic_fetch_add_explicit(&scav.eager, done, memory_order_relaxed);
+	atomic_fetch_add_explicit(&scav.eager_ns, rt_nanotime() - began, memory_order_relaxed);
 	return done;
 }
 
-// Bytes of heap pages that hold memory beyond what may stay, or beyond LIMIT_SHARE of the memory limit.
+int64_t
+rt_scavenge_background_ns(void)
+{
+	return rt_load(&scav.bg_ns);
+}
+
+int64_t
+rt_scavenge_eager_ns(void)
+{
+	return rt_load(&scav.eager_ns);
+}
+
+// Bytes of heap pages that hold memory beyond what may stay, or beyond LIMIT_SHARE of the memory limit. Less
+// than a huge page is not worth it: one would be split for it, and is slow from then on.
 static uint64_t
 excess(void)
 {
 	uint64_t held = rt_load(&rt_heap.grown) - rt_load(&rt_heap.released);
 	uint64_t retain = rt_load(&scav.retain);
 	uint64_t over = held > retain ? held - retain : 0;
-	return rt_max(over, rt_limit_excess(LIMIT_SHARE));
+	return rt_max(over >= HUGE_PAGE ? over : 0, rt_limit_excess(LIMIT_SHARE));
 }
 
 void
@@ -152,6 +169,7 @@ bgscavenger(void *arg)
 				break;
 			atomic_fetch_add_explicit(&scav.bg, n, memory_order_relaxed);
 			int64_t took = rt_nanotime() - t0;
+			atomic_fetch_add_explicit(&scav.bg_ns, took, memory_order_relaxed);
 			rt_leave(); // the sleep enters by itself
 			gort_sleep(rt_max(took * SLEEP_FACTOR, (int64_t)MIN_SLEEP_NS));
 			rt_enter();

@@ -14,3 +14,6 @@ void rt_scavenge_wake(void);
 void rt_scavenge_new_goal(void);
 // When a cycle's sweep is complete: trace lines, and the background scavenger goes to work.
 void rt_scavenge_after_sweep(void);
+// Time spent, ns: by the background scavenger, and by whoever needed memory returned at once.
+int64_t rt_scavenge_background_ns(void);
+int64_t rt_scavenge_eager_ns(void);

@@ -67,6 +67,7 @@ destroy(struct rt_fd *f)
 	f->pd = NULL;
 	if (f->owned && ours)
 		rt_os_close(f->sysfd);
+	rt_semrelease(&f->csema, false, 0);
 }
 
 int
@@ -157,6 +158,7 @@ rt_fd_close(struct rt_fd *f)
 		rt_semrelease(&f->wsema, false, 0);
 	rt_poll_evict(f->pd);
 	rt_fd_put(f);
+	rt_semacquire(&f->csema, false, 0, WAIT_IO); // a port may be listened on again when this returns
 	return 0;
 }
 

@@ -2,8 +2,8 @@
 // A descriptor that goroutines share: who may use it, when it may be closed, waiting for it.
 //
 // One goroutine at a time reads, one writes; others queue. Each user holds a reference; closing bars
-// new ones, wakes those who wait, and the last to leave closes the descriptor. So a number is never
-// used after it has been given back. Go: internal/poll.FD and its fdMutex.
+// new ones, wakes those who wait, and the last to leave closes the descriptor; until then close waits. So a
+// number is never used after it has been given back. Go: internal/poll.FD and its fdMutex.
 #pragma once
 
 #include <sys/types.h>
@@ -14,6 +14,7 @@
 struct rt_fd {
 	_Atomic uint64_t mu;   // fd.c
 	uint32_t rsema, wsema; // those who queue to read, to write
+	uint32_t csema;	       // who closes, until the descriptor is closed
 	int sysfd;
 	bool owned;	    // closed with this; else the caller's
 	bool drained_short; // TCP: a read that came back short has emptied the socket
@@ -33,7 +34,8 @@ void rt_fd_put(struct rt_fd *f);
 int rt_fd_lock(struct rt_fd *f, enum poll_mode mode);
 void rt_fd_unlock(struct rt_fd *f, enum poll_mode mode);
 
-// -EBADF when it has been closed before.
+// Wakes all users and waits until they have left and the descriptor is closed. -EBADF when that has been
+// begun before.
 int rt_fd_close(struct rt_fd *f);
 
 // Reads what is there, waits when that is nothing; 0 at the end.

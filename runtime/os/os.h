@@ -55,11 +55,12 @@ size_t rt_os_resident(uintptr_t lo, uintptr_t hi);
 
 // Watching for writes (writewatch.c). init: [p, p + n), one range in a process's life; false where the
 // kernel cannot. arm: from now on no page of [lo, hi) counts as written until it is. written: calls fn for
-// the written pages of [lo, hi). Both false when the kernel fails, having done part of it.
+// the written pages of [lo, hi), and arms them if told to. Both false when the kernel fails, having done part
+// of it.
 bool rt_os_watch_init(void *p, size_t n);
 bool rt_os_watch_arm(uintptr_t lo, uintptr_t hi);
-bool rt_os_watch_written(uintptr_t lo, uintptr_t hi, void (*fn)(uintptr_t lo, uintptr_t hi, void *arg),
-			 void *arg);
+bool rt_os_watch_written(uintptr_t lo, uintptr_t hi, bool arm,
+			 void (*fn)(uintptr_t lo, uintptr_t hi, void *arg), void *arg);
 
 // Persistent memory for the runtime's own structures: zeroed, 16-byte aligned (or align), never
 // freed, never from libc's malloc. Throws when the machine has none. Safe with the world stopped.

@@ -88,14 +88,16 @@ rt_os_resident(uintptr_t lo, uintptr_t hi)
 {
 	enum { PAGES = 32 };
 	const uintptr_t page = 4096;
-	size_t sum = 0;
+	size_t sum = 0, step = PAGES;
 	int saved = errno;
-	for (hi = rt_round_up(hi, page); hi - lo >= page;) {
+	for (hi = rt_round_up(hi, page); hi - lo >= page && step > 0;) {
 		unsigned char there[PAGES];
-		size_t n = rt_min((hi - lo) / page, (uintptr_t)PAGES), had = sum;
+		size_t n = rt_min((hi - lo) / page, (uintptr_t)step), had = sum;
+		if (mincore((void *)(hi - n * page), n * page, there) != 0) {
+			step = n / 2; // reaches below what the system has mapped of a stack that grows
+			continue;
+		}
 		hi -= n * page;
-		if (mincore((void *)hi, n * page, there) != 0)
-			break; // below what the system has mapped of a stack that grows
 		for (size_t i = 0; i < n; i++)
 			sum += there[i] & 1 ? page : 0;
 		if (sum == had)

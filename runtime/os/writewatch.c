@@ -70,12 +70,13 @@ rt_os_watch_arm(uintptr_t lo, uintptr_t hi)
 }
 
 bool
-rt_os_watch_written(uintptr_t lo, uintptr_t hi, void (*fn)(uintptr_t lo, uintptr_t hi, void *arg), void *arg)
+rt_os_watch_written(uintptr_t lo, uintptr_t hi, bool arm, void (*fn)(uintptr_t lo, uintptr_t hi, void *arg),
+		    void *arg)
 {
 	struct scan_region v[REGIONS];
 	int saved = errno;
 	int n = 0;
-	while (lo < hi && (n = scan(&lo, hi, 0, v)) >= 0)
+	while (lo < hi && (n = scan(&lo, hi, arm ? SCAN_WP_MATCHING : 0, v)) >= 0)
 		for (int i = 0; i < n; i++)
 			fn(v[i].start, v[i].end, arg);
 	errno = saved;

@@ -2,9 +2,11 @@
 // What goroutines need and leave behind: dead Gs with their stacks, and sudogs. Each P keeps some, so
 // that the common case takes no lock; the rest is in lists that all share. Also the words for states.
 //
-// A dead G is on exactly one free list and its stack is unused (rt_switch_finish puts it there once its
-// last frame is left). allgs only grows: whoever walks it needs no lock.
+// A dead G is in exactly one P's gfree, or one batch, and its stack is unused (rt_switch_finish puts it there
+// once its last frame is left). allgs only grows: whoever walks it needs no lock.
 // Go: gfput, gfget, acquireSudog in runtime/proc.go.
+#include <string.h>
+
 #include "base/print.h"
 #include "debug/throw.h"
 #include "os/os.h"
@@ -12,50 +14,72 @@
 #include "sched/sched.h"
 #include "sched/stack.h"
 
-#define GFREE_MAX 64u // dead goroutines a P keeps; half go to the global list above it
 #define SUDOG_CACHE_MAX 128u
 
 static struct rt_mutex sudoglock;
 static struct sudog *sudogfree;
 static uint32_t nsudogfree;
 
+// Half of what a P keeps, on its way from one P to another. Pointers side by side: a list through the
+// goroutines themselves would be a walk of cache misses, each the way to the next.
+struct gbatch {
+	struct gbatch *next;
+	struct g *g[GFREE_MAX / 2];
+};
+
+static struct {
+	struct rt_mutex lock;
+	struct gbatch *empty;
+	_Atomic(struct gbatch *) full; // written under lock, looked at without
+} batches;
+
+// The oldest half goes: the others are still in this CPU's cache.
+static RT_NOINLINE void
+gfspill(struct p *pp)
+{
+	rt_lock(&batches.lock);
+	struct gbatch *b = batches.empty;
+	if (b)
+		batches.empty = b->next;
+	rt_unlock(&batches.lock);
+	if (!b)
+		b = rt_persistent_alloc(sizeof *b, RT_CACHE_LINE, NULL);
+	memcpy(b->g, pp->gfree, sizeof b->g);
+	memmove(pp->gfree, pp->gfree + GFREE_MAX / 2, sizeof b->g);
+	rt_store(&pp->ngfree, GFREE_MAX / 2);
+	rt_lock(&batches.lock);
+	b->next = rt_load(&batches.full);
+	rt_store(&batches.full, b);
+	rt_unlock(&batches.lock);
+}
+
+static RT_NOINLINE void
+gfrefill(struct p *pp)
+{
+	rt_lock(&batches.lock);
+	struct gbatch *b = rt_load(&batches.full);
+	if (b) {
+		rt_store(&batches.full, b->next);
+		memcpy(pp->gfree, b->g, sizeof b->g);
+		rt_store(&pp->ngfree, GFREE_MAX / 2);
+		b->next = batches.empty;
+		batches.empty = b;
+	}
+	rt_unlock(&batches.lock);
+}
+
 void
 rt_gfput(struct p *pp, struct g *gp)
 {
-	if (gp->big)
+	if (gp->big) {
 		rt_stack_free_big_g(gp); // the g itself comes back with the next big stack
-	else {
-		gp->schedlink = pp->gfree;
-		pp->gfree = gp;
-		RT_BUMP(&pp->ngfree, 1);
-	}
-	if (pp->ngfree < GFREE_MAX)
 		return;
-	rt_lock(&sched.lock);
-	while (pp->ngfree > GFREE_MAX / 2) {
-		struct g *x = pp->gfree;
-		pp->gfree = x->schedlink;
-		RT_BUMP(&pp->ngfree, -1);
-		x->schedlink = sched.gfree;
-		sched.gfree = x;
-		RT_BUMP(&sched.ngfree, 1);
 	}
-	rt_unlock(&sched.lock);
-}
-
-static void
-gfrefill(struct p *pp)
-{
-	rt_lock(&sched.lock);
-	while (pp->ngfree < GFREE_MAX / 2 && sched.gfree) {
-		struct g *gp = sched.gfree;
-		sched.gfree = gp->schedlink;
-		RT_BUMP(&sched.ngfree, -1);
-		gp->schedlink = pp->gfree;
-		pp->gfree = gp;
-		RT_BUMP(&pp->ngfree, 1);
-	}
-	rt_unlock(&sched.lock);
+	uint32_t n = rt_load(&pp->ngfree);
+	pp->gfree[n] = gp;
+	rt_store(&pp->ngfree, n + 1);
+	if (n + 1 == GFREE_MAX)
+		gfspill(pp);
 }
 
 void
@@ -68,35 +92,47 @@ rt_allgadd(struct g *gp)
 						      memory_order_relaxed));
 }
 
-// What a goroutine's start writes first, and another CPU may have written last.
+// What a goroutine's start writes first, and another CPU may have written last: of the one that is some
+// starts away, as its page is not in the TLB either.
 RT_INLINE void
-prefetch_for_start(const struct g *gp)
+prefetch_for_start(const struct p *pp, uint32_t n)
 {
-	uintptr_t at = (uintptr_t)gp; // may be 0
-	__builtin_prefetch((const void *)at, 1);
-	__builtin_prefetch((const void *)(at + RT_CACHE_LINE), 1);
-	__builtin_prefetch((const void *)(at - RT_CACHE_LINE), 1); // the top of its stack
+	enum { AHEAD = 3 };
+	if (n <= AHEAD)
+		return;
+	const char *gp = (const char *)pp->gfree[n - 1 - AHEAD];
+	__builtin_prefetch(gp, 1);
+	__builtin_prefetch(gp + RT_CACHE_LINE, 1);
+	__builtin_prefetch(gp + 2 * RT_CACHE_LINE, 1);
+	__builtin_prefetch(gp - RT_CACHE_LINE, 1); // the top of its stack
 }
 
-struct g *
-rt_gfget(struct p *pp)
+static RT_NOINLINE struct g *
+new_g(void)
 {
-	if (!pp->gfree && sched.ngfree > 0) // a stale look costs one new stack or one lock
-		gfrefill(pp);
-	struct g *gp = pp->gfree;
-	if (rt_likely(gp != NULL)) {
-		pp->gfree = gp->schedlink;
-		RT_BUMP(&pp->ngfree, -1);
-		prefetch_for_start(pp->gfree);
-		rt_fiber_reuse(gp, gp->sched.sp);
-		return gp;
-	}
-	gp = rt_stack_new_g();
+	struct g *gp = rt_stack_new_g();
 	if (!gp)
 		rt_fatal("runtime: out of address space for goroutine stacks");
 	rt_store(&gp->status, Gdead);
 	rt_fiber_create(gp);
 	rt_allgadd(gp);
+	return gp;
+}
+
+struct g *
+rt_gfget(struct p *pp)
+{
+	if (rt_unlikely(rt_load(&pp->ngfree) == 0)) {
+		if (rt_load(&batches.full)) // a stale look costs one new stack or one lock
+			gfrefill(pp);
+		if (rt_load(&pp->ngfree) == 0)
+			return new_g();
+	}
+	uint32_t n = rt_load(&pp->ngfree);
+	struct g *gp = pp->gfree[n - 1];
+	rt_store(&pp->ngfree, n - 1);
+	prefetch_for_start(pp, n);
+	rt_fiber_reuse(gp, gp->sched.sp);
 	return gp;
 }
 

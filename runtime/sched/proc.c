@@ -12,7 +12,10 @@
 // Waking and sleeping. Work is published first, then npidle is read (rt_wakep); an M gives up its P
 // first (npidle grows), stops spinning, then looks at all queues once more. Both sides are seq_cst, so
 // one of them sees the other: no work is left with every M asleep. At most one M is woken at a time;
-// a spinning M that finds work wakes the next one (resetspinning).
+// a spinning M that finds work wakes the next one (resetspinning). Both sides may disregard what the M of a
+// running P will come to by itself (struct rt_pause below). That M, when it leaves for a system call, first
+// stores p->status, then looks at its queue and npidle; the other side lets npidle grow before it reads that
+// status (recheck). Again seq_cst, so that one sees the other.
 //
 // Go: runtime/proc.go.
 #include <errno.h>
@@ -150,13 +153,56 @@ rt_wakep(void)
 		rt_startm(NULL, true);
 }
 
-// A goroutine that is in runnext alone will most likely run here in a moment, when its readier blocks:
-// waking an M for it is a system call and a bounced cache line for nothing. Whether it is worth it shows
-// in what the last M found: nothing, and such wakeups pause, twice as long each time up to MAX_FUTILE;
-// something, and there is no pause. Work in the ring always wakes. What is skipped here is not lost:
-// this P runs it when its goroutine parks, is preempted, or leaves for a system call.
-#define MIN_FUTILE 50000u   // cputicks, some 20 us
-#define MAX_FUTILE 3000000u // about a millisecond
+// Waking an M is a system call, and what it takes has a way to go from cache to cache: some 5 us for the one,
+// some 100 ns for each cache line of the other. Whether that is worth it shows in what became of it:
+//
+//   nextpause  A goroutine that is in runnext alone will most likely run here in a moment, when its readier
+//              blocks. An M that was woken and found nothing makes such wakeups pause.
+//   ringpause  Goroutines that ran for less than LIFE each, when somebody had taken them, would have been
+//              done sooner where they were: wakeups for the ring pause, and so do thefts from a P that is
+//              getting on with its queue by itself (rt_runqsteal).
+//
+// Each time it turns out so again the pause is twice as long, up to MAX_PAUSE; the first success ends it.
+//
+// What is skipped is not lost: the P that has it runs it when its goroutine parks or is preempted, and offers
+// it when it leaves for a system call (rt_work_waits); where it computes on, sysmon offers it, and whoever
+// comes finds that P stuck and steals.
+#define MIN_PAUSE 50000u   // cputicks, some 20 us
+#define MAX_PAUSE 3000000u // about a millisecond
+#define LIFE 2500u         // about a microsecond
+
+bool
+rt_paused(const struct rt_pause *x)
+{
+	uint64_t until = rt_load(&x->until);
+	return rt_unlikely(until != 0) && rt_cputicks() < until;
+}
+
+static void
+pause_longer(struct rt_pause *x)
+{
+	uint64_t length = rt_load(&x->length) * 2;
+	length = rt_min(rt_max(length, (uint64_t)MIN_PAUSE), (uint64_t)MAX_PAUSE);
+	rt_store(&x->length, length);
+	rt_store(&x->until, rt_cputicks() + length);
+}
+
+static void
+pause_end(struct rt_pause *x)
+{
+	if (rt_load(&x->length) == 0) // most often: the line stays shared
+		return;
+	rt_store(&x->length, 0);
+	rt_store(&x->until, 0);
+}
+
+// The clock takes as long as the rest of a wakeup on the same P: it is read one time in 16.
+static bool
+next_paused(void)
+{
+	return rt_load(&sched.nextpause.until) != 0 &&
+	       (++rt_getp()->nputoff % 16 != 0 || rt_paused(&sched.nextpause));
+}
 
 void
 rt_wakep_after_put(bool in_ring)
@@ -167,17 +213,34 @@ rt_wakep_after_put(bool in_ring)
 		atomic_thread_fence(memory_order_seq_cst); // the ring's tail is published by release only
 	if (atomic_load(&sched.npidle) == 0 || atomic_load(&sched.nmspinning) != 0)
 		return;
-	if (in_ring || rt_cputicks() >= rt_load(&sched.wakeafter))
+	if (!(in_ring ? rt_paused(&sched.ringpause) : next_paused()))
 		rt_wakep();
 }
 
-static void
-wake_was_futile(void)
+bool
+rt_work_waits(struct p *pp)
 {
-	uint64_t pause = rt_load(&sched.futile) * 2;
-	pause = rt_min(rt_max(pause, (uint64_t)MIN_FUTILE), (uint64_t)MAX_FUTILE);
-	rt_store(&sched.futile, pause);
-	rt_store(&sched.wakeafter, rt_cputicks() + pause);
+	return !rt_runqempty(pp) || rt_load(&sched.runqsize) > 0;
+}
+
+// mp's queue was empty and now has what was others'; it runs the first of it.
+static void
+note_loot(struct m *mp)
+{
+	mp->nloot = 1 + rt_runqsize(mp->p);
+	mp->lootat = rt_cputicks();
+}
+
+static void
+judge_loot(struct m *mp)
+{
+	if (rt_likely(mp->nloot == 0))
+		return;
+	if ((rt_cputicks() - mp->lootat) / mp->nloot < LIFE)
+		pause_longer(&sched.ringpause);
+	else
+		pause_end(&sched.ringpause);
+	mp->nloot = 0;
 }
 
 _Noreturn void
@@ -237,8 +300,10 @@ stealwork(struct m *mp, struct p *pp, int64_t *now)
 			if (rt_load(&from->status) == Pidle)
 				continue;
 			struct g *gp = rt_runqsteal(pp, from, last);
-			if (gp)
+			if (gp) {
+				note_loot(mp);
 				return gp;
+			}
 		}
 	}
 	return NULL;
@@ -274,9 +339,9 @@ spin_allowed(struct m *mp)
 static bool
 recheck(struct m *mp)
 {
-	bool work = rt_load(&sched.runqsize) > 0;
+	bool work = rt_load(&sched.runqsize) > 0, paused = rt_paused(&sched.ringpause);
 	for (int32_t i = 0; i < gomaxprocs && !work; i++)
-		work = !rt_runqempty(allp[i]);
+		work = !(paused && atomic_load(&allp[i]->status) == Prunning) && !rt_runqempty(allp[i]);
 	if (!work)
 		return false;
 	rt_lock(&sched.lock);
@@ -338,7 +403,7 @@ release_and_sleep(struct m *mp)
 		mp->spinning = false;
 		if (atomic_fetch_sub(&sched.nmspinning, 1) <= 0)
 			rt_throw("findrunnable: negative nmspinning");
-		wake_was_futile();
+		pause_longer(&sched.nextpause);
 	}
 	if (recheck(mp))
 		return true;
@@ -411,11 +476,11 @@ static void
 resetspinning(struct m *mp)
 {
 	mp->spinning = false;
-	rt_store(&sched.futile, 0);
-	rt_store(&sched.wakeafter, 0);
+	pause_end(&sched.nextpause);
 	if (atomic_fetch_sub(&sched.nmspinning, 1) <= 0)
 		rt_throw("resetspinning: negative nmspinning");
-	rt_wakep(); // maybe there is more
+	if (rt_load(&sched.runqsize) > 0 || !rt_paused(&sched.ringpause))
+		rt_wakep(); // maybe there is more, which nobody comes to by himself
 }
 
 // Marks for the collector if it wants this P. Afterwards the queues may have changed.
@@ -453,8 +518,12 @@ findrunnable(struct m *mp, bool *inherit)
 		if ((gp = rt_runqget(pp, inherit)))
 			return gp;
 		*inherit = false;
-		if ((gp = globrunq_take(pp, 0)))
+		judge_loot(mp);
+		if ((gp = globrunq_take(pp, 0))) {
+			if (mp->spinning && !rt_runqempty(pp))
+				note_loot(mp);
 			return gp;
+		}
 		if ((gp = netpoll_now(pp)))
 			return gp;
 		if (gomaxprocs > 1 && spin_allowed(mp) && (gp = stealwork(mp, pp, &now)))

@@ -167,6 +167,8 @@ struct m {
 	struct rt_tls *tls;  // the thread's; NULL: a foreign one, whose memory may go away
 	pthread_t thread;
 	bool spinning;       // looks for work without any; counted in sched.nmspinning
+	uint32_t nloot;      // goroutines that it last took from others, until they have run; 0: none
+	uint64_t lootat;     // ... when, in cputicks
 	_Atomic(struct g *) lockedg;
 	struct rt_note park; // it sleeps here
 	struct m *alllink;   // allm; Ms are never freed
@@ -180,6 +182,7 @@ struct m {
 };
 
 #define RUNQ_LEN 256u
+#define GFREE_MAX 64u // half go to where all Ps may have them when it is full
 struct p {
 	// The straight path looks at these; one line.
 	_Atomic uint32_t slow;      // != 0: every switch goes through schedule() on g0
@@ -194,9 +197,9 @@ struct p {
 
 	_Atomic(struct g *) runq[RUNQ_LEN] RT_HOT_LINE;
 
-	struct g *gfree;            // dead goroutines with their stacks, LIFO
 	_Atomic uint32_t ngfree;
-	_Atomic uint32_t straight;  // switches without a detour over g0; others read it as a hint
+	_Atomic uint32_t straight;  // switches; others read it as a hint
+	uint32_t nputoff;           // wakeups for a mere runnext since the pause was looked at
 	_Atomic int64_t ngborn, ngdied; // written by the owner only
 	_Atomic uint64_t mutexwait; // cputicks that goroutines which go on here waited for locks; likewise
 	uint64_t goidcache, goidcacheend;
@@ -212,11 +215,20 @@ struct p {
 	uint32_t ntimers, captimers;
 	uint32_t nzombies;           // entries that will not fire
 	_Atomic int64_t timer0when;  // timers[0].when; 0: none. Read without the lock.
+	uint32_t timerturn;          // straight when timers last had to let goroutines run; the owner's
 
 	void *gcw;                  // collector: this P's marking state
 	int64_t gcfractional;       // ... and ns its fractional worker has had in this cycle
 	void *pool;                 // sync.Pool's private storage
+
+	struct g *gfree[GFREE_MAX]; // dead goroutines with their stacks, LIFO; ngfree of them
 } RT_HOT_LINE;
+
+// What has not been worth it lately is left alone for a while, twice as long each time. In cputicks.
+struct rt_pause {
+	_Atomic uint64_t until; // 0: none
+	_Atomic uint64_t length;
+};
 
 struct g_queue {
 	struct g *head, *tail;
@@ -232,16 +244,13 @@ extern struct schedt {
 	int32_t nmextra;      // of those: of foreign threads that ended, without a thread now
 	struct p *pidle;
 	struct g_queue runq;  // the global queue
-	struct g *gfree;      // dead goroutines given back by Ps
-	_Atomic int32_t ngfree;
 	// Written under lock, read without as a hint.
 	_Atomic int32_t npidle;
 	_Atomic int32_t runqsize;
 	// Atomic.
 	_Atomic int32_t nmspinning RT_HOT_LINE;
-	// A spinning M that found nothing makes the next wakeups for a mere runnext wait (proc.c).
-	_Atomic uint64_t wakeafter; // cputicks
-	_Atomic uint64_t futile;    // cputicks: how long
+	struct rt_pause nextpause;  // of wakeups for a goroutine alone in runnext (proc.c)
+	struct rt_pause ringpause;  // ... for others, and of thefts from a P that gets to them itself
 	_Atomic uint64_t goidgen;
 	_Atomic int32_t ngsys;      // goroutines with is_system
 	_Atomic uint32_t gcwaiting; // a stop is wanted or in force

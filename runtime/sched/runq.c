@@ -198,23 +198,15 @@ rt_runqempty(struct p *pp)
 	}
 }
 
-// The P that readied runnext is likely about to run it: taking it at once would only bounce the pair
-// between CPUs. It is taken when the P has not switched at all for a few microseconds.
-static struct g *
-steal_runnext(struct p *from)
+// Whether from does not get to its queue: it has neither switched nor added to it for a few microseconds.
+static bool
+stuck(const struct p *from)
 {
-	struct g *next = rt_load(&from->runnext);
-	if (!next || rt_load(&from->status) == Pidle)
-		return NULL;
-	uint32_t before = rt_load(&from->straight);
+	uint32_t switches = rt_load(&from->straight), tail = rt_load(&from->runqtail);
 	if (rt_load(&from->status) == Prunning)
 		for (int64_t until = rt_nanotime() + 3000; rt_nanotime() < until;)
 			rt_cpu_relax();
-	if (rt_load(&from->straight) != before)
-		return NULL;
-	if (!atomic_compare_exchange_strong(&from->runnext, &next, NULL))
-		return NULL;
-	return next;
+	return rt_load(&from->straight) == switches && rt_load(&from->runqtail) == tail;
 }
 
 // Copies half of from's ring, rounded up, behind pp's tail; returns how many. The owner may be taking
@@ -241,13 +233,23 @@ runqgrab(struct p *pp, struct p *from, uint32_t tail)
 	}
 }
 
+// The P that readied runnext is likely about to run it: taking it at once would only bounce the pair
+// between CPUs. The same holds for what is in the ring if it is as short-lived as what was stolen before.
 struct g *
-rt_runqsteal(struct p *pp, struct p *from, bool steal_next)
+rt_runqsteal(struct p *pp, struct p *from, bool last)
 {
+	if (rt_paused(&sched.ringpause) && rt_load(&from->status) == Prunning &&
+	    (!last || rt_runqempty(from) || !stuck(from)))
+		return NULL;
 	uint32_t t = rt_load(&pp->runqtail); // ours; our ring is empty, so there is room
 	uint32_t n = runqgrab(pp, from, t);
-	if (n == 0)
-		return steal_next ? steal_runnext(from) : NULL;
+	if (n == 0) {
+		struct g *next = last ? rt_load(&from->runnext) : NULL;
+		if (next && rt_load(&from->status) != Pidle && stuck(from) &&
+		    atomic_compare_exchange_strong(&from->runnext, &next, NULL))
+			return next;
+		return NULL;
+	}
 	struct g *gp = rt_load(&pp->runq[(t + n - 1) % RUNQ_LEN]);
 	if (n > 1)
 		rt_store_release(&pp->runqtail, t + n - 1);

@@ -25,8 +25,9 @@ rt_runq_full(struct p *pp)
 	return rt_load(&pp->runqtail) - rt_load(&pp->runqhead) >= RUNQ_LEN - 1;
 }
 uint32_t rt_runqsize(struct p *pp);
-// Takes half of from's queue for pp; returns one of them to run. runnext too when asked for.
-struct g *rt_runqsteal(struct p *pp, struct p *from, bool steal_runnext);
+// Takes half of from's queue for pp; returns one of them to run. In the last round runnext too, and what is
+// better left alone otherwise, if from seems not to get to it.
+struct g *rt_runqsteal(struct p *pp, struct p *from, bool last);
 // Moves everything in pp's queues to the global one. World stopped or pp owned; sched.lock held.
 void rt_runqdrain_locked(struct p *pp);
 // sched.lock held.
@@ -44,7 +45,11 @@ void rt_switch_finish(void);
 // The current goroutine makes new ones faster than they run: to the end of the global queue.
 void rt_yield_to_new(void);
 void rt_startm(struct p *pp, bool spinning);
+// Work was put where an idle P can have it: in_ring, or in pp->runnext alone.
 void rt_wakep_after_put(bool in_ring);
+bool rt_paused(const struct rt_pause *x);
+// Is there something to run, in pp's queue or the global one?
+bool rt_work_waits(struct p *pp);
 struct p *rt_pidleget_locked(void);
 void rt_pidleput_locked(struct p *pp);
 void rt_handoffp(struct p *pp);
@@ -104,12 +109,13 @@ void rt_hint_m(struct m *mp);
 
 // ---- sysmon.c ----
 void rt_sysmon_start(void);
+extern _Atomic int64_t rt_gc_period; // ns without a collection after which there is one; tests shorten it
 
 // ---- schedtrace.c ----
 void rt_schedtrace(int64_t now);
 
 // ---- timer.c ----
-// Runs what is due on pp; returns when the next one is (0: none).
+// Runs what is due on pp, or a part of it if that fills the run queue; returns when the next one is (0: none).
 int64_t rt_timers_run(struct p *pp, int64_t *now);
 // Moves all of from's timers to to. from belongs to nobody (or to the caller).
 void rt_timers_move(struct p *from, struct p *to);

@@ -87,43 +87,54 @@ signal_text(int sig)
 		return "SIGSEGV: segmentation violation";
 	case SIGBUS:
 		return "SIGBUS: bus error";
-	default:
+	case SIGFPE:
 		return "SIGFPE: floating-point exception";
+	default:
+		return "SIGQUIT: quit";
 	}
 }
+
+// What somebody has sent: what every goroutine does, then the end.
+static void
+on_quit(int sig, siginfo_t *si, void *uc)
+{
+	struct m *mp = rt_getm();
+	rt_panic_begin();
+	rt_printf("%s\nPC=0x%lx m=%ld sigcode=%d\n\n", signal_text(sig), rt_uc_pc(uc), mp ? mp->id : 0,
+		  si->si_code);
+	rt_dump_end(uc);
+}
+
+// The pages below this address are never mapped: a null pointer, or a field behind one.
+#define NULL_PAGE 4096
 
 static void
 on_fault(int sig, siginfo_t *si, void *uc)
 {
+	if (si->si_code <= 0) // by kill(2) and the like
+		on_quit(sig, si, uc);
 	uintptr_t addr = (uintptr_t)si->si_addr;
 	size_t stack = sig == SIGSEGV ? rt_stack_guard_hit(addr) : 0;
+	bool unmapped = sig == SIGBUS ? si->si_code == BUS_ADRERR
+				      : si->si_code == SEGV_MAPERR || si->si_code == SEGV_ACCERR;
+	const char *text = "invalid memory address or nil pointer dereference";
 	rt_panic_begin();
 	if (stack) {
 		rt_printf("runtime: goroutine stack exceeds %zu-byte limit\n", stack);
 		rt_printf("fatal error: stack overflow\n\n");
-	} else if (sig == SIGFPE) {
-		rt_printf("panic: runtime error: %s\n",
-			  si->si_code == FPE_INTDIV ? "integer divide by zero"
-						    : "floating point error");
-		rt_printf("[signal %s code=0x%x addr=0x%lx pc=0x%lx]\n\n", signal_text(sig),
-			  si->si_code, addr, rt_uc_pc(uc));
-	} else {
-		rt_printf("panic: runtime error: invalid memory address or nil pointer dereference\n");
-		rt_printf("[signal %s code=0x%x addr=0x%lx pc=0x%lx]\n\n", signal_text(sig),
-			  si->si_code, addr, rt_uc_pc(uc));
+		rt_dump_end(uc);
 	}
-	rt_panic_end(uc);
-}
-
-// SIGQUIT: what every goroutine does, then the end.
-static void
-on_quit(int sig, siginfo_t *si, void *uc)
-{
-	(void)sig;
-	struct m *mp = rt_getm();
-	rt_panic_begin();
-	rt_printf("SIGQUIT: quit\nPC=0x%lx m=%ld sigcode=%d\n\n", rt_uc_pc(uc), mp ? mp->id : 0,
-		  si->si_code);
+	if (sig == SIGFPE)
+		text = si->si_code == FPE_INTDIV ? "integer divide by zero" : "floating point error";
+	bool panic = sig == SIGFPE || (unmapped && addr < NULL_PAGE);
+	if (panic)
+		rt_printf("panic: runtime error: %s\n", text);
+	else
+		rt_printf("unexpected fault address 0x%lx\nfatal error: fault\n", addr);
+	rt_printf("[signal %s code=0x%x addr=0x%lx pc=0x%lx]\n\n", signal_text(sig), si->si_code, addr,
+		  rt_uc_pc(uc));
+	if (panic)
+		rt_panic_end(uc);
 	rt_dump_end(uc);
 }
 
@@ -132,8 +143,9 @@ install(int sig, void (*fn)(int, siginfo_t *, void *), bool keep_existing)
 {
 	struct sigaction old, sa = {.sa_sigaction = fn,
 				    .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+	// A handler, that is: a shell starts background jobs with SIGQUIT ignored, which Go overrides, too.
 	if (keep_existing && sigaction(sig, NULL, &old) == 0 &&
-	    ((old.sa_flags & SA_SIGINFO) || old.sa_handler != SIG_DFL))
+	    ((old.sa_flags & SA_SIGINFO) || (old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN)))
 		return;
 	sigemptyset(&sa.sa_mask);
 	sigaddset(&sa.sa_mask, SIGURG);

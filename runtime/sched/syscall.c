@@ -69,8 +69,8 @@ rt_entersyscall(const struct rt_parked_regs *regs)
 	rt_casgstatus(gp, Grunning, Gsyscall);
 	struct p *pp = mp->p;
 	rt_release_p_for_syscall(mp);
-	if (rt_unlikely(rt_load(&pp->runnext) != NULL))
-		rt_wakep(); // whose wakeup was put off: this P does not come back soon
+	if (rt_unlikely(rt_work_waits(pp)))
+		rt_wakep(); // it was put off, maybe: this P does not come back soon
 	// Signals may come again, but nothing may be taken on the way in before exitsyscall.
 	rt_tls_dec_depth();
 }

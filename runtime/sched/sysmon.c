@@ -25,10 +25,12 @@
 #define SLICE_NS 10000000 // Go: forcePreemptNS
 #define GRACE_NS 1000000   // from asking to detaching
 #define POLL_NS 10000000   // the network is looked at as often as this
+#define POLL_LOOKS 16      // ... so many times, for each takes a few events only
 #define OFFER_NS 500000
 #define RECHECK_NS 1000000000
 #define MAX_WATCHED 1024
-#define GC_PERIOD_NS (120 * (int64_t)1000000000)
+
+_Atomic int64_t rt_gc_period = 120 * (int64_t)1000000000;
 
 static struct {
 	uint32_t schedtick, syscalltick, straight;
@@ -45,29 +47,29 @@ others_wait(struct p *pp)
 }
 
 // First a request that its next call into the runtime honours; if it makes none, the M's signal handler
-// gives the P away (sched/signal.c).
-static void
+// gives the P away (sched/signal.c). false: nobody is to be asked. An M without a goroutine looks for one or
+// marks, which ends by rules of its own: a signal every 20 us would only hold it up.
+static bool
 preempt(struct p *pp, bool detach)
 {
 	struct m *mp = pp->m;
-	if (!mp)
-		return;
-	struct g *gp = mp->curg;
+	struct g *gp = mp ? rt_load(&mp->curg) : NULL;
+	if (!gp)
+		return false;
 	atomic_fetch_or(&pp->slow, SLOW_PREEMPT);
-	if (gp) { // the wrong one at worst yields once
-		rt_store(&gp->detach, detach);
-		rt_store(&gp->preempt, true);
-	}
+	rt_store(&gp->detach, detach); // the wrong one at worst yields once
+	rt_store(&gp->preempt, true);
 	rt_signal_m(mp);
+	return true;
 }
 
-// A goroutine alone in runnext whose wakeup was put off (rt_wakep_after_put), while the one that readied
-// it computes on: an idle P takes it after all.
+// Goroutines whose wakeup was put off (rt_wakep_after_put), while the one that readied them computes on: an
+// idle P takes them after all.
 static void
-offer_runnext(struct p *pp, int i)
+offer(struct p *pp, int i)
 {
 	uint32_t straight = rt_load(&pp->straight);
-	if (straight == seen[i].straight && rt_load(&pp->runnext) && rt_load(&sched.npidle) > 0)
+	if (straight == seen[i].straight && rt_work_waits(pp) && rt_load(&sched.npidle) > 0)
 		rt_wakep();
 	seen[i].straight = straight;
 }
@@ -75,7 +77,7 @@ offer_runnext(struct p *pp, int i)
 static bool
 retake_running(struct p *pp, int i, int64_t now)
 {
-	offer_runnext(pp, i);
+	offer(pp, i);
 	uint32_t tick = rt_load(&pp->schedtick);
 	if (tick != seen[i].schedtick) {
 		seen[i].schedtick = tick;
@@ -85,7 +87,8 @@ retake_running(struct p *pp, int i, int64_t now)
 	}
 	if (now - seen[i].since < (seen[i].asked ? SLICE_NS + GRACE_NS : SLICE_NS) || !others_wait(pp))
 		return false;
-	preempt(pp, seen[i].asked && !rt_debug.asyncpreemptoff);
+	if (!preempt(pp, seen[i].asked && !rt_debug.asyncpreemptoff))
+		return false;
 	seen[i].asked = true;
 	return true;
 }
@@ -134,7 +137,7 @@ static void
 collect_now_and_then(int64_t now)
 {
 	int64_t last = rt_gc_last_end_ns();
-	if (now - (last ? last : sched.start_ns) > GC_PERIOD_NS && !rt_load(&rt_gc.timer_due))
+	if (now - (last ? last : sched.start_ns) > rt_load(&rt_gc_period) && !rt_load(&rt_gc.timer_due))
 		rt_gc_forced_by_timer();
 }
 
@@ -144,8 +147,8 @@ poll_network(int64_t now)
 {
 	if (!rt_netpoll_wanted() || now - rt_load(&sched.lastpoll) < POLL_NS)
 		return;
-	struct g *ready = rt_netpoll(0);
-	if (ready)
+	struct g *ready;
+	for (int i = 0; i < POLL_LOOKS && (ready = rt_netpoll(0)); i++)
 		rt_inject_list(ready);
 }
 

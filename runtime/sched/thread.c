@@ -62,10 +62,24 @@ rt_thread_stacks_bytes(void)
 	return sum;
 }
 
+// The runtime ends none of its threads. Where a goroutine does, the unwinding leaves its stack, and its P
+// would be lost with the thread.
+static pthread_key_t thread_left;
+
+static void
+report_thread_left(void *mp)
+{
+	(void)mp;
+	rt_fatal("a goroutine ended its thread (pthread_exit or pthread_cancel)");
+}
+
 // On the new thread (or the first): from here on it is an M, inside the runtime.
 void
 rt_minit(struct m *mp)
 {
+	if (mp == &m0 && pthread_key_create(&thread_left, report_thread_left) != 0)
+		rt_throw("no pthread key left for the runtime's threads");
+	pthread_setspecific(thread_left, mp);
 	rt_tls.g = mp->g0;
 	rt_tls.m = mp;
 	rt_tls.depth = 1;

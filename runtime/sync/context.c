@@ -240,11 +240,11 @@ gort_context_with_deadline(gort_context *parent, int64_t abs_ns)
 	join_ancestor(ctx);
 	if (!earlier)
 		return ctx; // the ancestor's timer serves it
-	int64_t left = abs_ns - gort_nanotime();
-	if (left <= 0)
+	int64_t now = gort_nanotime();
+	if (abs_ns <= now)
 		deadline_passed(ctx);
 	else
-		start_timer(ctx, left);
+		start_timer(ctx, abs_ns - now);
 	return ctx;
 }
 

@@ -191,12 +191,11 @@ free_waiter(struct sudog *s, int64_t t0)
 	rt_release_sudog(s);
 }
 
-// /sync/mutex/wait/total: every wait for a lock, of whatever kind.
-static void
-count_wait(enum wait_reason why, uint64_t ticks)
+// /sync/mutex/wait/total counts every wait for a lock, of whatever kind; others need not read the clock.
+RT_INLINE bool
+is_lock_wait(enum wait_reason why)
 {
-	if (why == WAIT_MUTEX_LOCK || why == WAIT_RWMUTEX_RLOCK || why == WAIT_RWMUTEX_LOCK)
-		RT_BUMP(&rt_getp()->mutexwait, ticks);
+	return why == WAIT_MUTEX_LOCK || why == WAIT_RWMUTEX_RLOCK || why == WAIT_RWMUTEX_LOCK;
 }
 
 // root->lock held. A release that still sees the larger number takes the lock for nothing.
@@ -224,11 +223,12 @@ rt_semacquire(uint32_t *addr, bool lifo, unsigned profile, enum wait_reason why)
 			break;
 		}
 		queue(root, s, lifo);
-		uint64_t parked = rt_cputicks();
+		uint64_t parked = is_lock_wait(why) ? rt_cputicks() : 0;
 		s->g->waitobj = addr;
 		rt_park_spin(&root->lock, why);
 		s->g->waitobj = NULL;
-		count_wait(why, rt_cputicks() - parked);
+		if (parked)
+			RT_BUMP(&rt_getp()->mutexwait, rt_cputicks() - parked);
 		// Woken: with the unit in hand (ticket), or to compete for it.
 		if (s->ticket != 0 || cansemacquire(addr))
 			break;

@@ -2,6 +2,8 @@
 // fatal NAME: programs that end badly, one a name. test_fatal.py knows what each must print.
 #include <gort.h>
 
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -100,6 +102,32 @@ nil_dereference(void)
 }
 
 NOINLINE static void
+wild_pointer(void)
+{
+	*(volatile int *volatile)0x123456789000 = 1;
+}
+
+// No address at all for the CPU: the kernel does not say which.
+NOINLINE static void
+non_canonical(void)
+{
+	*(volatile int *volatile)0xdead000000000000 = 1;
+}
+
+NOINLINE static void
+divide_by_zero(void)
+{
+	volatile int zero = 0, one = 100;
+	one = one / zero;
+}
+
+NOINLINE static void
+killed(void)
+{
+	raise(SIGSEGV);
+}
+
+NOINLINE static void
 index_out_of_range(void)
 {
 	gort_slice s = gort_make_slice(int, 3, 3);
@@ -155,6 +183,33 @@ panic_in_goroutine(void)
 	gort_sleep(10 * GORT_SECOND);
 }
 
+static void
+end_the_thread(void)
+{
+	pthread_exit(NULL);
+}
+
+NOINLINE static void
+thread_ended(void)
+{
+	gort_go(end_the_thread);
+	gort_sleep(10 * GORT_SECOND);
+}
+
+static void
+cancel_the_thread(void)
+{
+	pthread_cancel(pthread_self());
+	pthread_testcancel();
+}
+
+NOINLINE static void
+thread_cancelled(void)
+{
+	gort_go(cancel_the_thread);
+	gort_sleep(10 * GORT_SECOND);
+}
+
 static int
 app(int argc, char **argv)
 {
@@ -171,6 +226,10 @@ app(int argc, char **argv)
 		{"deadlock_of_three", deadlock_of_three},
 		{"overflow", overflow},
 		{"nil_dereference", nil_dereference},
+		{"wild_pointer", wild_pointer},
+		{"non_canonical", non_canonical},
+		{"divide_by_zero", divide_by_zero},
+		{"killed", killed},
 		{"index_out_of_range", index_out_of_range},
 		{"slice_bounds", slice_bounds},
 		{"nil_map_write", nil_map_write},
@@ -178,6 +237,8 @@ app(int argc, char **argv)
 		{"own_panic", own_panic},
 		{"own_fatal", own_fatal},
 		{"panic_in_goroutine", panic_in_goroutine},
+		{"thread_ended", thread_ended},
+		{"thread_cancelled", thread_cancelled},
 	};
 	for (size_t i = 0; argc > 1 && i < sizeof all / sizeof *all; i++)
 		if (strcmp(argv[1], all[i].name) == 0)

@@ -52,6 +52,12 @@ class Environment(check.TestCase):
         self.assertEqual(len(r.err.splitlines()), 1, r.err)
         self.assertIn('GORT_BARRIER=dirty', r.err)
 
+    def test_maxprocs_is_what_the_affinity_mask_allows(self):
+        cpu = min(os.sched_getaffinity(0))
+        r = check.run('taskset', '-c', cpu, self.program, GORT_MAXPROCS='default')  # a line says what it is
+        self.assertEqual((r.out, r.status), (self.expected, 0), str(r))
+        self.assertIn('using 1, the CPUs this process may use', r.err)
+
     def test_gort_twin_wins(self):
         self.assertEqual(self.work(GOMAXPROCS='nonsense', GORT_MAXPROCS='2').err, '')
 

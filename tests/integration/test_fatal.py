@@ -20,6 +20,13 @@ CASES = {
     'nil_dereference': ('panic: runtime error: invalid memory address or nil pointer dereference\n'
                         '[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x',
                         'nil_dereference', 'running'),
+    'wild_pointer': ('unexpected fault address 0x123456789000\nfatal error: fault\n'
+                     '[signal SIGSEGV: segmentation violation code=0x1 addr=0x123456789000 pc=0x', 'wild_pointer', 'running'),
+    'non_canonical': ('unexpected fault address 0x0\nfatal error: fault\n'
+                      '[signal SIGSEGV: segmentation violation code=0x80 addr=0x0 pc=0x', 'non_canonical', 'running'),
+    'divide_by_zero': ('panic: runtime error: integer divide by zero\n'
+                       '[signal SIGFPE: floating-point exception code=0x1 addr=0x', 'divide_by_zero', 'running'),
+    'killed': ('SIGSEGV: segmentation violation\nPC=0x', 'killed', 'running'),
     'index_out_of_range': ('panic: runtime error: index out of range [5] with length 3\n',
                            'index_out_of_range', 'running'),
     'slice_bounds': ('panic: runtime error: slice bounds out of range [:5] with capacity 3\n',
@@ -96,6 +103,13 @@ class Fatal(check.TestCase):
         self.assertIn('[sync.Mutex.Lock]:', self.block_of(r, 'wait_too'))
         self.assertIn('[select (no cases)]:', r.err)
 
+    def test_goroutines_are_paragraphs(self):
+        """Also the scheduling stack of the thread that found the deadlock."""
+        err = self.crash('deadlock_of_three', GORT_TRACEBACK='system').err
+        self.assertRegex(err, r'(?m)^goroutine 0 \[idle\]:')
+        self.assertGreaterEqual(len(re.findall(r'\n\ngoroutine ', err)), 4)
+        self.assertEqual(re.findall(r'[^\n]\ngoroutine ', err), [])
+
     def test_traceback_levels(self):
         one = self.crash('panic_in_goroutine')
         self.assertEqual(len(HEADER.findall(one.err)), 1, str(one))
@@ -103,6 +117,13 @@ class Fatal(check.TestCase):
         self.assertGreaterEqual(len(HEADER.findall(everyone.err)), 2, str(everyone))
         none = self.crash('panic_in_goroutine', GORT_TRACEBACK='none')
         self.assertEqual(len(HEADER.findall(none.err)), 0, str(none))
+
+    def test_a_goroutine_must_not_end_its_thread(self):
+        for name in 'thread_ended', 'thread_cancelled':
+            for procs in '1', '2':
+                r = self.crash(name, GORT_MAXPROCS=procs)
+                self.assertTrue(r.err.startswith('fatal error: a goroutine ended its thread (pthread_exit or '
+                                                 'pthread_cancel)\n'), str(r))
 
     def test_stdout_is_flushed_on_a_panic(self):
         self.assertEqual(self.crash('panic_in_goroutine').out, 'buffered before the panic\n')

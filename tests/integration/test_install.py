@@ -2,6 +2,7 @@
 """`meson install`, then a program built with nothing but pkg-config's flags, shared and static."""
 import os
 import shlex
+import shutil
 import tempfile
 
 import check
@@ -25,10 +26,10 @@ class Install(check.TestCase):
         self.assertStatus(r, 0)
         return shlex.split(r.out)
 
-    def compile(self, name, flags, source='examples/first.c'):
+    def compile(self, name, flags, source='examples/first.c', compiler=('cc',)):
         out = os.path.join(self.dir.name, name)
         source = os.path.join(self.source, source)
-        r = check.run('cc', '-O2', '-g', '-Wall', '-Wextra', '-Wno-unused-parameter', '-Werror', source, '-o', out,
+        r = check.run(*compiler, '-O2', '-g', '-Wall', '-Wextra', '-Wno-unused-parameter', '-Werror', source, '-o', out,
                       *flags)
         self.assertStatus(r, 0)
         return out
@@ -50,6 +51,16 @@ class Install(check.TestCase):
         self.assertEqual((r.status, r.err), (0, ''))
         with open(profile, 'rb') as f:
             self.assertEqual(f.read(2), b'\x1f\x8b')
+
+    def test_cplusplus(self):
+        compilers = [c for c in ('g++', 'clang++') if shutil.which(c)]
+        if not compilers:
+            self.skipTest('no C++ compiler')
+        for compiler in compilers:
+            program = self.compile('cplusplus', self.flags('--cflags', '--libs'), 'tests/integration/cplusplus.cc',
+                                   (compiler, '-std=gnu++17', '-Wno-missing-field-initializers'))
+            r = check.run(program, LD_LIBRARY_PATH=self.library_path())
+            self.assertEqual((r.status, r.out), (0, '5 5 x1.500000 1\n'), str(r))
 
     def test_static(self):
         libs = [f if f not in ('-lgort', '-lgort-profiler') else '-l:lib%s.a' % f[2:]

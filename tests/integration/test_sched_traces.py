@@ -69,11 +69,13 @@ class SchedTraces(check.TestCase):
         self.assertGreater(timers, 1000)
         self.assertRegex(crowded, r'(?m)^  G\d+: status=2\(.*\) m=\d+')
 
-    def dump(self, **env):
+    def dump(self, ignored=False, **env):
         """What a SIGQUIT prints. It is sent when the program's own trace says that goroutine 1 sleeps and
         that others loop, so that it is goroutine 1's last sleep."""
+        before = signal.signal(signal.SIGQUIT, signal.SIG_IGN if ignored else signal.SIG_DFL)
         p = subprocess.Popen([self.program, 'wait'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                              env=dict(os.environ, GORT_MAXPROCS='2', GORT_DEBUG='schedtrace=20,scheddetail=1', **env))
+        signal.signal(signal.SIGQUIT, before)
         self.assertEqual(p.stdout.readline(), 'ready\n')
         looping = asleep = False
         while not asleep:
@@ -91,6 +93,10 @@ class SchedTraces(check.TestCase):
         self.assertRegex(err, r'^SIGQUIT: quit\nPC=0x[0-9a-f]+ m=\d+ sigcode=0\n\n')
         self.assertRegex(err, r'(?m)^goroutine 1 \[sleep\]:\napp\(')
         self.assertRegex(err, r'(?m)^goroutine \d+ \[chan receive\]:\nwait_here\(.*\n.*\ncreated by app in goroutine 1$')
+
+    def test_sigquit_also_where_it_was_ignored(self):
+        """As in a shell's background job."""
+        self.assertIn('goroutine 1 [sleep]:', self.dump(ignored=True))
 
     def test_traceback_none_prints_no_goroutine(self):
         self.assertNotIn('goroutine', self.dump(GORT_TRACEBACK='none'))

@@ -6,8 +6,12 @@
 // go to sleep until some time (TIMERS in all), end, or compute for ever. `now` moves on only when nothing
 // else can happen, and then no work may be left with a P idle and every M asleep:
 //
-// Left out: runnext, alone in which a goroutine may wait for its own P (rt_wakep_after_put); the global
-// queue, looked at under sched.lock by all; the netpoller, whose wait is the timers' poller's.
+// With PAUSE wakeups may be skipped, and so may thefts from a P that runs goroutines; sysmon offers what a P has
+// that computes for ever, and a P that leaves for a system call offers what it has (rt_wakep_after_put). A
+// runnext is like a queue of that kind.
+//
+// Left out: the global queue, looked at under sched.lock by all; the netpoller, whose wait is the timers'
+// poller's.
 //
 //   at quiescence: a goroutine in a queue, or a timer that is due, implies that no P is idle
 //
@@ -23,6 +27,9 @@
 //   NO_SECOND_LOOK  the poller does not look at the timers again after publishing polluntil
 //   LATE_SEQ        the poller reads pollseq only just before it sleeps
 //   NO_POLL_WAKE    whoever adds a timer wakes nobody
+//   NO_OFFER        sysmon offers nothing
+//   NO_LEAVE_WAKE   a P that leaves for a system call offers nothing
+//   SKIP_ALL        the other look at the queues, in a pause, skips those of Ps that run nothing as well
 
 #ifndef NP
 #define NP 2
@@ -46,6 +53,7 @@
 byte runq[NP];   // how many
 byte timers[NP]; // bit t: a timer at time t
 bool idle[NP];   // on the idle list
+bool prunning[NP], stuck[NP]; // Prunning; and computes for ever
 byte npidle, nmspinning;
 byte polluntil, pollseq;
 byte now = 1;
@@ -138,7 +146,14 @@ inline publish() {
 	fi
 #else
 	runq[p]++;
+#ifdef PAUSE
+	if
+	:: wakep()
+	:: true
+	fi
+#else
 	wakep()
+#endif
 #endif
 }
 
@@ -218,13 +233,16 @@ findrunnable:
 		:: atomic { runq[p] > 0 -> runq[p]--; other = 0; goto found }
 		:: atomic { !idle[other] && runq[other] > 0 -> runq[other]--; other = 0; goto found }
 		:: atomic { runq[p] == 0 && (idle[other] || runq[other] == 0) -> other++ }
+#ifdef PAUSE
+		:: atomic { runq[p] == 0 && prunning[other] && !stuck[other] -> other++ }
+#endif
 		fi
 	:: other < NP && other == p -> other++
 	:: atomic { other == NP -> other = 0; break }
 	od;
 
 release:
-	atomic { idle[p] = true; npidle++; p = NONE };
+	atomic { prunning[p] = false; idle[p] = true; npidle++; p = NONE };
 	if
 	:: atomic { spinning -> spinning = false; assert(nmspinning > 0); nmspinning-- }
 	:: !spinning
@@ -233,13 +251,18 @@ release:
 	do
 	:: atomic { i < NP && runq[i] > 0 -> i = 0; break }
 	:: atomic { i < NP && runq[i] == 0 -> i++ }
+#ifdef SKIP_ALL
+	:: atomic { i < NP -> i++ }
+#elif defined(PAUSE)
+	:: atomic { i < NP && prunning[i] -> i++ }
+#endif
 	:: atomic { i == NP -> i = 0; goto sleep_for_work }
 	od;
 	atomic {
 		pidleget(p);
 		if
 		:: p == NONE -> goto sleep_for_work
-		:: else
+		:: else -> prunning[p] = true
 		fi
 	};
 	atomic { spinning = true; nmspinning++; goto findrunnable }
@@ -271,7 +294,7 @@ sleep_for_work:
 	atomic {
 		pidleget(p);
 		if
-		:: p != NONE -> goto findrunnable
+		:: p != NONE -> prunning[p] = true; goto findrunnable
 		:: else
 		fi
 	};
@@ -280,12 +303,17 @@ sleep_for_work:
 stopm:
 	midle[m] = true;
 asleep:
-	atomic { nextp[m] != 0 -> p = nextp[m] - 1; nextp[m] = 0; spinning = true; goto findrunnable };
+	atomic { nextp[m] != 0 -> p = nextp[m] - 1; nextp[m] = 0; prunning[p] = true; spinning = true; goto findrunnable };
 
 found:
 	if
 	:: atomic { spinning -> spinning = false; assert(nmspinning > 0); nmspinning-- };
-#ifndef NO_RESET_WAKE
+#if defined(PAUSE)
+		if
+		:: wakep()
+		:: true
+		fi
+#elif !defined(NO_RESET_WAKE)
 		wakep()
 #endif
 	:: !spinning
@@ -324,18 +352,48 @@ running:
 		goto findrunnable
 #endif
 	:: goto findrunnable
+#ifdef PAUSE
+	:: // a system call that does not come back
+		prunning[p] = false;
+#ifndef NO_LEAVE_WAKE
+		if
+		:: runq[p] > 0 -> wakep()
+		:: runq[p] == 0
+		fi;
+#endif
+		false
+#endif
 	:: true
 	fi;
 for_ever: // computes
+	stuck[p] = true;
 	false
 }
 
+// sysmon, some time after nothing else happened any more. It wakes an M for one P's work at a time.
+inline offer() {
+	skip;
+#if defined(PAUSE) && !defined(NO_OFFER)
+	for (i : 0 .. NP - 1) {
+		if
+		:: stuck[i] && runq[i] > 0 && npidle > 0 && offers < ITEMS + NP -> offered = true
+		:: else
+		fi
+	}
+	i = 0;
+#endif
+}
+
 active proctype clock() {
-	byte i;
+	byte i, got, other, offers;
+	bool offered;
+#ifdef UNDO_UNLOCKED
+	bool goto_undo;
+#endif
 	atomic {
 		for (i : 0 .. NP - 1) {
 			if
-			:: i < AWAKE -> run M(nm, i); nm++
+			:: i < AWAKE -> prunning[i] = true; run M(nm, i); nm++
 			:: else -> idle[i] = true; npidle++
 			fi
 		}
@@ -343,6 +401,11 @@ active proctype clock() {
 	}
 	do
 	:: timeout ->
+		d_step { offer() };
+		if
+		:: offered -> offered = false; offers++; wakep(); goto again
+		:: else
+		fi;
 		d_step {
 			assert(nmspinning == 0);
 			for (i : 0 .. NP - 1) {
@@ -354,6 +417,8 @@ active proctype clock() {
 		if
 		:: now < LAST && TIMERS > 0 -> now++
 		:: else -> break
-		fi
+		fi;
+again:
+		skip
 	od
 }

@@ -17,10 +17,11 @@ MODELS = {
         'STEAL_UNFENCED': 'STEAL', 'STEAL_BLINDLY': 'STEAL', 'ANY_OWNER': 'STEAL',
     }),
     'idle': (['ITEMS=2', 'NP=3 AWAKE=1 ITEMS=1', 'NP=3 ITEMS=2 WORK=2 SIMPLE', 'TIMERS=2 ITEMS=0',
-              'TIMERS=1 ITEMS=1'], {
+              'TIMERS=1 ITEMS=1', 'PAUSE ITEMS=2', 'PAUSE NP=3 AWAKE=1 ITEMS=1'], {
         'NO_RECHECK': 'ITEMS=2', 'LOOK_FIRST': 'ITEMS=2', 'NO_RESET_WAKE': 'NP=3 AWAKE=1 ITEMS=2',
         'UNDO_UNLOCKED': 'NP=3 ITEMS=2 WORK=2 SIMPLE', 'NO_SECOND_LOOK': 'TIMERS=2 ITEMS=0',
         'LATE_SEQ': 'TIMERS=2 ITEMS=0', 'NO_POLL_WAKE': 'TIMERS=2 ITEMS=0',
+        'NO_OFFER': 'PAUSE ITEMS=2', 'NO_LEAVE_WAKE': 'PAUSE ITEMS=2', 'SKIP_ALL': 'PAUSE ITEMS=2',
     }),
 }
 # In idle Ms sleep when the model ends; in park whoever has not ended waits for ever; bias does not end.

@@ -81,6 +81,15 @@ GORT_TEST(context, values_are_those_of_the_nearest)
 	CHECK(gort_context_value(c, &k1) == &z && gort_context_value(c, &k2) == &y);
 }
 
+GORT_TEST(context, deadline_may_be_any_number)
+{
+	gort_context *bg = gort_context_background();
+	CHECK_EQ(gort_context_err(gort_context_with_deadline(bg, INT64_MIN)), -ETIMEDOUT);
+	CHECK_EQ(gort_context_err(gort_context_with_timeout(bg, INT64_MIN)), -ETIMEDOUT);
+	CHECK_EQ(gort_context_err(gort_context_with_deadline(bg, INT64_MAX)), 0);
+	CHECK_EQ(gort_context_err(gort_context_with_timeout(bg, INT64_MAX)), 0);
+}
+
 GORT_TEST(context, deadline_passes)
 {
 	int64_t start = gort_nanotime(), at;

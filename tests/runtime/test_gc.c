@@ -521,6 +521,143 @@ GORT_TEST(gc, what_moves_to_a_larger_stack_is_scanned)
 		gort_gosched();
 }
 
+// ---- what a parked goroutine holds besides its stack ----
+
+enum { PARKED = 16 };
+enum field { NOWHERE, WAITOBJ, EXITS, LABELS, SUDOG_C, SUDOG_ELEM, SUDOG_VALUE, SUDOG_VALUE_END, NFIELDS };
+static struct g *parked[PARKED];
+static gort_weak *planted[PARKED][NFIELDS];
+struct chunk {
+	void *p[5];
+};
+
+// In memory that the collector does not read, as a sudog is.
+static struct sudog *
+new_sudog(void *c, void *elem)
+{
+	struct sudog *sg = calloc(1, sizeof *sg);
+	sg->c = c;
+	sg->elem = elem ? elem : sg->value;
+	return sg;
+}
+
+// An object for each field, which nothing else points to. Pointers to their middle: one to the first byte
+// would keep the neighbour as well.
+RT_NOINLINE static void
+plant(int i)
+{
+	struct g *gp = parked[i];
+	char *p[NFIELDS];
+	for (int f = 0; f < NFIELDS; f++) {
+		p[f] = f == SUDOG_C ? (void *)gort_make_chan(int, 0) : gort_new_bytes(48);
+		planted[i][f] = gort_weak_make(p[f]);
+		p[f] += f == SUDOG_C ? 0 : 24;
+	}
+	gp->waitobj = p[WAITOBJ];
+	gp->exits = (void *)p[EXITS];
+	gp->labels = p[LABELS];
+	struct sudog *value = new_sudog(gort_make_chan(struct chunk, 0), NULL);
+	value->value[0] = (uintptr_t)p[SUDOG_VALUE];
+	value->value[4] = (uintptr_t)p[SUDOG_VALUE_END];
+	gp->waiting->waitlink = new_sudog(p[SUDOG_C], p[SUDOG_ELEM]);
+	gp->waiting->waitlink->waitlink = value;
+	memset(p, 0, sizeof p);
+	__asm__ volatile("" ::"r"(p) : "memory");
+}
+
+static void
+root_up(int i)
+{
+	struct g *gp = parked[i];
+	struct sudog *first = gp->waiting->waitlink;
+	gp->waitobj = gp->exits = NULL;
+	gp->labels = NULL;
+	gp->waiting->waitlink = NULL;
+	free(first->waitlink);
+	free(first);
+}
+
+static void
+park_at_gate(int i)
+{
+	parked[i] = rt_getg();
+	gort_recv(int, gate);
+}
+
+GORT_TEST(gc, what_each_field_of_a_parked_goroutine_holds_survives)
+{
+	int died[NFIELDS] = {0};
+	gort_maxprocs(1);
+	gate = gort_make_chan(int, 0);
+	for (int i = 0; i < PARKED; i++)
+		gort_go(park_at_gate, i);
+	yield_to_others();
+	for (int i = 0; i < PARKED; i++)
+		plant(i);
+	gort_gc();
+	for (int i = 0; i < PARKED; i++)
+		for (int f = 0; f < NFIELDS; f++)
+			died[f] += gort_weak_value(planted[i][f]) == NULL;
+	for (int i = 0; i < PARKED; i++)
+		root_up(i);
+	gort_chan_close(gate);
+	yield_to_others();
+	CHECK(died[NOWHERE] > 0); // else it could not fail
+	for (int f = NOWHERE + 1; f < NFIELDS; f++)
+		if (died[f] > 0)
+			fprintf(stderr, "field %d: %d of %d died\n", f, died[f], PARKED);
+	for (int f = NOWHERE + 1; f < NFIELDS; f++)
+		CHECK(died[f] == 0);
+}
+
+// ... and a value that was sent to one that has not run since.
+
+static gort_chan *parcels;
+static gort_weak *sent[PARKED];
+static int nreceived;
+
+static void
+receive_and_keep(void)
+{
+	void *volatile p = gort_recv(void *, parcels);
+	nreceived++;
+	gort_recv(int, gate);
+	narrived += p != NULL;
+}
+
+RT_NOINLINE static void
+send_one(int i)
+{
+	void *p = gort_new_bytes(48);
+	sent[i] = gort_weak_make(p);
+	gort_send(void *, parcels, p);
+	p = NULL;
+	__asm__ volatile("" ::"r"(&p) : "memory");
+}
+
+GORT_TEST(gc, a_value_on_its_way_survives)
+{
+	gort_maxprocs(1);
+	gate = gort_make_chan(int, 0);
+	parcels = gort_make_chan(void *, 0);
+	for (int i = 0; i < PARKED; i++)
+		gort_go(receive_and_keep);
+	yield_to_others();
+	for (int i = 0; i < PARKED; i++)
+		send_one(i); // all wait: none of them runs
+	CHECK_EQ(nreceived, 0);
+	gort_gc();
+	while (nreceived < PARKED)
+		gort_gosched();
+	int lost = 0;
+	for (int i = 0; i < PARKED; i++)
+		lost += gort_weak_value(sent[i]) == NULL;
+	CHECK_EQ(lost, 0);
+	gort_chan_close(gate);
+	while (narrived < PARKED)
+		gort_gosched();
+}
+
 static _Atomic bool enough;
 static _Atomic int nallocating;
 
@@ -556,4 +693,38 @@ GORT_TEST(gc, who_allocates_waits_for_a_cycle_that_is_late)
 	rt_store(&enough, true);
 	while (nallocating > 0)
 		gort_sleep(GORT_MILLISECOND);
+}
+
+// ---- GORT_BARRIER=dirty ----
+
+enum { NWRITTEN = 1 << 20 };
+static void **written;
+
+static void
+write_everywhere(void)
+{
+	for (int i = 0; !rt_load(&enough); i = (i + 1) % NWRITTEN)
+		written[i] = i % 64 ? NULL : gort_new_bytes(16);
+}
+
+static void
+written_while_marking(void)
+{
+	written = gort_new_array(void *, NWRITTEN);
+	gort_go(write_everywhere);
+	int nbetween = 0;
+	for (int i = 0; i < 100 && nbetween == 0; i++) {
+		gort_gc();
+		nbetween += rt_gc.cur.between > 0;
+	}
+	rt_store(&enough, true);
+	CHECK(nbetween > 0 || rt_dirty_stopped());
+}
+
+Test(gc, in_dirty_mode_written_pages_are_looked_at_before_the_last_stop)
+{
+	setenv("GORT_BARRIER", "dirty", 1);
+	setenv("GORT_MAXPROCS", "2", 1);
+	on_gort_body = written_while_marking;
+	gort_run(on_gort_app, 0, NULL);
 }

@@ -5,6 +5,8 @@
 #include <dirent.h>
 #include <math.h>
 #include <regex.h>
+#include <sys/mman.h>
+#include <time.h>
 
 #include <gort/chan.h>
 #include <gort/mem.h>
@@ -13,6 +15,7 @@
 #include <gort/time.h>
 
 #include "base/base.h"
+#include "os/os.h"
 
 TestSuite(metrics, .timeout = 60);
 
@@ -213,6 +216,21 @@ GORT_TEST(metrics, threads_stacks_are_counted_by_what_they_use)
 	CHECK_EQ(u64("/memory/classes/other:bytes"), s2.other_sys);
 }
 
+// The first thread's stack ends below its mapping after at least 33 pages, some of which lie above the first
+// frame: a look at 32 at a time may reach beyond it.
+Test(metrics, of_a_stack_that_is_not_mapped_whole_the_mapped_part_counts)
+{
+	enum { PAGES = 64, MAPPED = 31, TOUCHED = 3, PAGE = 4096 };
+	char *p = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	cr_assert(p != MAP_FAILED);
+	cr_assert_eq(madvise(p, PAGES * PAGE, MADV_NOHUGEPAGE), 0);
+	memset(p + (PAGES - TOUCHED) * PAGE, 1, TOUCHED * PAGE);
+	cr_assert_eq(munmap(p, (PAGES - MAPPED) * PAGE), 0);
+	cr_assert_eq(rt_os_resident((uintptr_t)p, (uintptr_t)p + PAGES * PAGE), TOUCHED * PAGE);
+	memset(p + (PAGES - MAPPED) * PAGE, 1, MAPPED * PAGE);
+	cr_assert_eq(rt_os_resident((uintptr_t)p, (uintptr_t)p + PAGES * PAGE), MAPPED * PAGE);
+}
+
 // What the runtime says that it holds is no less than what the system says that the process has, but for
 // what libc and the program itself took.
 GORT_TEST(metrics, the_sums_cover_what_the_process_has)
@@ -269,6 +287,153 @@ GORT_TEST(metrics, pauses_are_those_of_mem_stats)
 	CHECK(pause > told * 0.999);
 	CHECK(f64("/cpu/classes/gc/total:cpu-seconds") >= pause);
 	CHECK(f64("/cpu/classes/total:cpu-seconds") > 0);
+}
+
+static double
+cpu_used(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+GORT_TEST(metrics, cpu_time_is_the_programs_or_idle)
+{
+	gort_maxprocs(2);
+	double user = f64("/cpu/classes/user:cpu-seconds"), idle = f64("/cpu/classes/idle:cpu-seconds");
+	double total = f64("/cpu/classes/total:cpu-seconds"), used = cpu_used();
+	int64_t from = gort_nanotime();
+	while (cpu_used() - used < 0.2)
+		;
+	double now = f64("/cpu/classes/user:cpu-seconds");
+	CHECK(now - user >= 0.2 && now - user <= cpu_used() - used + 0.01);
+	gort_sleep(200 * GORT_MILLISECOND);
+	double elapsed = (double)(gort_nanotime() - from) / 1e9;
+	double grown = f64("/cpu/classes/total:cpu-seconds") - total;
+	CHECK(grown >= 2 * elapsed && grown < 2 * (double)(gort_nanotime() - from) / 1e9 + 1e-3);
+	// Two Ps for all of it, less what was used.
+	double rest = f64("/cpu/classes/idle:cpu-seconds") - idle;
+	CHECK(rest >= 2 * elapsed - (cpu_used() - used) - 0.01);
+	CHECK(rest <= 2 * (double)(gort_nanotime() - from) / 1e9 - 0.2);
+}
+
+GORT_TEST(metrics, returning_memory_takes_time)
+{
+	gort_mem_stats s;
+	static void *volatile keep;
+	CHECK(f64("/cpu/classes/scavenge/assist:cpu-seconds") == 0);
+	keep = gort_new_bytes(64 << 20);
+	memset(keep, 1, 64 << 20);
+	keep = NULL;
+	gort_gc();
+	gort_gc(); // the first may have met a stale word
+	double user = cpu_used();
+	gort_free_os_memory();
+	gort_read_mem_stats(&s);
+	CHECK(s.heap_released >= 60 << 20);
+	double took = f64("/cpu/classes/scavenge/assist:cpu-seconds");
+	double background = f64("/cpu/classes/scavenge/background:cpu-seconds");
+	CHECK(took > 0 && took <= cpu_used() - user + 1); // a wait for a CPU counts
+	double both = f64("/cpu/classes/scavenge/total:cpu-seconds");
+	CHECK(background >= 0 && both >= (took + background) * 0.999999);
+}
+
+GORT_TEST(metrics, memory_in_excess_is_returned_in_the_background)
+{
+	static void *volatile keep[16]; // of several a stale word on the stack keeps one, not all
+	for (int i = 0; i < 16; i++) {
+		keep[i] = gort_new_bytes(4 << 20);
+		memset(keep[i], 1, 4 << 20);
+	}
+	memset((void *)keep, 0, sizeof keep);
+	for (int i = 0; i < 4; i++) // what may stay follows from the last two cycles
+		gort_gc();
+	uint64_t before = u64("/memory/classes/heap/released:bytes");
+	while (u64("/memory/classes/heap/released:bytes") < before + (16 << 20))
+		gort_sleep(GORT_MILLISECOND);
+	CHECK(f64("/cpu/classes/scavenge/background:cpu-seconds") > 0);
+	CHECK(f64("/cpu/classes/scavenge/assist:cpu-seconds") == 0);
+}
+
+GORT_TEST(metrics, a_collector_that_has_its_share_says_in_which_cycle)
+{
+	gort_maxprocs(1); // else the other would mark, at nobody's expense
+	CHECK_EQ(u64("/gc/limiter/last-enabled:gc-cycle"), 0);
+	static void *volatile keep[64];
+	for (int i = 0; i < 64; i++)
+		keep[i] = gort_new_array(void *, 1 << 17);
+	gort_set_memory_limit(16 << 20); // far below what lives: back to back
+	uint64_t begun = u64("/gc/cycles/total:gc-cycles");
+	while (u64("/gc/limiter/last-enabled:gc-cycle") == 0)
+		keep[0] = gort_new_array(void *, 1 << 17);
+	uint64_t at = u64("/gc/limiter/last-enabled:gc-cycle");
+	CHECK(at > begun && at <= u64("/gc/cycles/total:gc-cycles") + 1);
+	CHECK(keep[1] != NULL);
+}
+
+GORT_TEST(metrics, scanned_is_what_may_hold_pointers)
+{
+	enum { WORDS = 1 << 20 };
+	static void *volatile words, *volatile bytes;
+	gort_gc();
+	uint64_t before = u64("/gc/scan/heap:bytes");
+	words = gort_new_array(void *, WORDS);
+	bytes = gort_new_bytes(64 << 20);
+	gort_gc();
+	gort_gc();
+	uint64_t heap = u64("/gc/scan/heap:bytes");
+	CHECK(heap >= before + WORDS * sizeof(void *) && heap < before + WORDS * sizeof(void *) + (1 << 20));
+	CHECK_EQ(u64("/gc/scan/total:bytes"),
+		 heap + u64("/gc/scan/globals:bytes") + u64("/gc/scan/stack:bytes"));
+	CHECK(words && bytes);
+}
+
+static void
+use_most_of_the_stack(void)
+{
+	size_t n = u64("/gc/stack/starting-size:bytes") - (16 << 10);
+	char *frame = __builtin_alloca(n);
+	memset(frame, 1, n);
+	__asm__ volatile("" : : "r"(frame) : "memory");
+}
+
+GORT_TEST(metrics, stacks_have_their_size)
+{
+	gort_waitgroup wg = {0};
+	CHECK(u64("/gc/stack/starting-size:bytes") >= 64 << 10);
+	gort_waitgroup_go(&wg, use_most_of_the_stack);
+	gort_waitgroup_wait(&wg);
+}
+
+static gort_chan *parked;
+
+static void
+park(void)
+{
+	char frame[10000];
+	memset(frame, 1, sizeof frame);
+	__asm__ volatile("" : : "r"(frame) : "memory");
+	gort_recv(int, parked);
+	__asm__ volatile("" : : "r"(frame) : "memory");
+}
+
+GORT_TEST(metrics, stacks_and_the_sum_agree_with_mem_stats)
+{
+	enum { N = 1000 };
+	static gort_mem_stats s;
+	uint64_t before = u64("/memory/classes/heap/stacks:bytes");
+	CHECK(before > 0 && before < 1 << 20);
+	parked = gort_make_chan(int, 0);
+	for (int i = 0; i < N; i++)
+		gort_go(park);
+	while (u64("/sched/goroutines/waiting:goroutines") < N)
+		gort_gosched();
+	uint64_t stacks = u64("/memory/classes/heap/stacks:bytes"), all = u64("/memory/classes/total:bytes");
+	gort_read_mem_stats(&s);
+	CHECK(stacks >= before + N * 10000ull && stacks <= before + N * 20000ull);
+	CHECK(stacks + (1 << 20) >= s.stack_inuse && stacks <= s.stack_inuse + (1 << 20));
+	CHECK(all + (2 << 20) >= s.sys && all <= s.sys + (2 << 20));
+	gort_chan_close(parked);
 }
 
 static gort_mutex mu;

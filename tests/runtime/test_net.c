@@ -324,6 +324,24 @@ GORT_TEST(net_close, ends_what_waits)
 	CHECK_EQ(gort_conn_local_addr(a, addr, sizeof addr), -EBADF);
 }
 
+// Nobody can connect once it has returned, and the port is free.
+GORT_TEST(net_close, of_a_listener_returns_when_its_port_is_free)
+{
+	for (int i = 0; i < 50; i++) {
+		char addr[128];
+		gort_listener *l = listen_on("tcp", "127.0.0.1:0", addr), *again;
+		gort_conn *c;
+		for (int n = 0; n < 3; n++)
+			gort_go(blocked_accept, l);
+		gort_sleep(MS);
+		CHECK_EQ(gort_listener_close(l), 0);
+		CHECK_EQ(gort_net_dial("tcp", addr, &c), -ECONNREFUSED);
+		CHECK_EQ(gort_net_listen("tcp", addr, &again), 0);
+		CHECK_EQ(gort_listener_close(again), 0);
+	}
+	wait_ended(150);
+}
+
 GORT_TEST(net_close, of_nothing_is_an_error)
 {
 	char v;

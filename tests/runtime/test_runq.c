@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "os/os.h"
 #include "sched/sched.h"
 
 static struct p *
@@ -91,6 +92,65 @@ Test(runq, a_thief_takes_half_rounded_up)
 	cr_assert_eq(rt_runqsteal(pp, from, false), &gs[4]);
 	cr_assert_eq(rt_runqsize(pp), 4);
 	cr_assert_eq(rt_runqsize(from), 4);
+}
+
+// ---- in a pause of thefts ----
+
+static _Atomic bool enough;
+
+static void *
+get_on(void *arg)
+{
+	struct p *pp = arg;
+	while (!rt_load(&enough))
+		RT_BUMP(&pp->straight, 1);
+	return NULL;
+}
+
+static struct p *
+p_with_three(enum pstatus st)
+{
+	struct p *pp = new_p();
+	rt_store(&pp->status, st);
+	for (int i = 0; i < 3; i++)
+		rt_runqput(pp, &gs[i], false);
+	rt_store(&sched.ringpause.until, UINT64_MAX);
+	return pp;
+}
+
+Test(runq, in_a_pause_only_a_p_that_is_stuck_is_robbed)
+{
+	struct p *from = p_with_three(Prunning), *pp = new_p();
+	cr_assert_null(rt_runqsteal(pp, from, false));
+	cr_assert_eq(rt_runqsteal(pp, from, true), &gs[1]);
+}
+
+Test(runq, in_a_pause_a_p_that_gets_on_is_left_alone)
+{
+	struct p *from = p_with_three(Prunning), *pp = new_p();
+	pthread_t t;
+	pthread_create(&t, NULL, get_on, from);
+	while (rt_load(&from->straight) == 0) {
+	}
+	bool left = false; // sooner or later: its thread may have to wait for a CPU
+	for (int64_t late = rt_nanotime() + 10 * INT64_C(1000000000); !left && rt_nanotime() < late;) {
+		struct g *gp = rt_runqsteal(pp, from, true);
+		left = !gp;
+		for (int k = 0; gp && k < 3; k++)
+			rt_runqput(from, &gs[k], false);
+		bool inherit;
+		while (rt_runqget(pp, &inherit)) {
+		}
+	}
+	rt_store(&enough, true);
+	pthread_join(t, NULL);
+	cr_assert(left);
+}
+
+Test(runq, in_a_pause_a_p_in_a_system_call_is_robbed)
+{
+	struct p *from = p_with_three(Psyscall), *pp = new_p();
+	cr_assert_eq(rt_runqsteal(pp, from, false), &gs[1]);
 }
 
 // One owner puts and gets, two thieves steal: every G is seen exactly once.

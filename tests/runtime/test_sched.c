@@ -9,10 +9,12 @@
 #include <stdint.h>
 
 #include <gort/chan.h>
+#include <gort/mem.h>
 #include <gort/sched.h>
 #include <gort/time.h>
 
 #include "base/base.h"
+#include "debug/env.h"
 #include "sched/sched.h"
 #include "sched/stack.h"
 
@@ -249,6 +251,22 @@ loop(void)
 	one();
 }
 
+TestSuite(sysmon, .timeout = 20);
+
+GORT_TEST(sysmon, collects_when_nobody_has_for_two_minutes)
+{
+	gort_mem_stats before, after;
+	gort_set_gc_percent(1000000);
+	CHECK_EQ(rt_load(&rt_gc_period), 120 * GORT_SECOND);
+	gort_read_mem_stats(&before);
+	rt_store(&rt_gc_period, 20 * GORT_MILLISECOND);
+	do {
+		gort_sleep(GORT_MILLISECOND);
+		gort_read_mem_stats(&after);
+	} while (after.num_gc < before.num_gc + 3); // or the test's time is over
+	CHECK_EQ(after.num_forced_gc, before.num_forced_gc);
+}
+
 GORT_TEST(preempt, a_loop_without_calls_does_not_starve_others)
 {
 	gort_maxprocs(1);
@@ -448,6 +466,27 @@ GORT_TEST(maxprocs, shrinking_keeps_goroutines_and_timers)
 }
 
 // ---- what a stop does not wait for ----
+
+// ---- work whose wakeup is put off ----
+
+// sysmon offers it: preemption is off, and the pause outlasts the test.
+GORT_TEST(putoff, who_waits_behind_one_that_computes_is_taken_in_a_pause, .timeout = 30)
+{
+	gort_maxprocs(2);
+	rt_debug.asyncpreemptoff = 1;
+	for (int k = 0; k < 20; k++) {
+		while (rt_load(&sched.npidle) != 1 || rt_load(&sched.nmspinning) != 0)
+			gort_gosched();
+		rt_store(&sched.ringpause.until, UINT64_MAX);
+		atomic_store(&n, 0);
+		for (int i = 0; i < 3; i++)
+			gort_go(one);
+		int64_t late = gort_nanotime() + 5 * GORT_SECOND;
+		while (atomic_load(&n) != 3 && gort_nanotime() < late) {
+		}
+		CHECK(atomic_load(&n) == 3);
+	}
+}
 
 TestSuite(stop, .timeout = 60);
 

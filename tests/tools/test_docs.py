@@ -7,6 +7,7 @@ import unittest
 
 root = pathlib.Path(sys.argv.pop(1))
 pages = [root / n for n in ('README.md', 'ARCHITECTURE.md', 'CHANGELOG.md')] + sorted((root / 'docs').glob('*.md'))
+private = {'base.h', 'type.h'}  # what the others share
 headers = sorted(root.glob('*/include/gort/*.h')) + [root / 'runtime/include/gort.h']
 
 
@@ -31,9 +32,13 @@ class Docs(unittest.TestCase):
 
     def test_every_header_is_on_the_api_page(self):
         text = (root / 'docs/api.md').read_text(encoding='utf-8')
-        private = {'base.h', 'type.h'}  # what the others share
         self.assertEqual([h.name for h in headers if h.name not in private and h.parent.name == 'gort' and
                           '<gort/%s>' % h.name not in text], [])
+
+    def test_every_header_has_an_example(self):
+        examples = '\n'.join(f.read_text(encoding='utf-8') for f in (root / 'examples').glob('*.c'))
+        self.assertEqual([h.name for h in headers if h.name not in private and h.parent.name == 'gort' and
+                          '<gort/%s>' % h.name not in examples], [])
 
     def test_scripts_and_programs_that_are_named_exist(self):
         for page in pages:

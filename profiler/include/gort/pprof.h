@@ -52,8 +52,8 @@ GORT_API int gort_pprof_stop_cpu(void);
 //          "threadcreate"  the number of threads
 //          "mutex"         where unlocks ended others' waiting (gort_set_mutex_profile_fraction)
 //          "block"         where goroutines waited (gort_set_block_profile_rate)
-//   fd     open for writing; stays open. The caller's.
 //          or the name of a custom profile (gort_profile_new)
+//   fd     open for writing; stays open. The caller's.
 //   debug  0: gzipped profile.proto; 1: text, with Go's grammar, which go tool pprof reads, too;
 //          2: the same, but goroutine and goroutineleak as a dump of all stacks in the form of a
 //          panic's traceback

@@ -119,7 +119,7 @@ typedef struct gort_select_case {
 #define gort_elem_size_(p)                                                                         \
 	_Generic((p), void *: 0, const void *: 0, char *: 0, const char *: 0, unsigned char *: 0,  \
 		 const unsigned char *: 0, signed char *: 0, const signed char *: 0,               \
-		 default: sizeof(*(p)))
+		 default: sizeof(*_Generic((p), void *: "", const void *: "", default: (p))))
 #endif
 
 // Cases, to initialise an array with or to assign:

@@ -6,6 +6,9 @@
 //	for (int i = 0; i < n; i++)
 //		gort_errgroup_go(&g, fetch, new_job(ctx, i));	// int fetch(void *job)
 //	int err = gort_errgroup_wait(&g);			// 0, or what the first one that failed returned
+//
+// Each function may be called from any goroutine, go and try_go also from those of the group. They allocate;
+// go and wait block the goroutine. None is async-signal-safe.
 #pragma once
 
 #include <gort/base.h>

@@ -108,7 +108,8 @@ gort_box_inline_(const gort_type *t, const void *value, size_t size)
 	if (size > sizeof(void *))
 		return gort_box_(t, value);
 	gort_any a = {t->ident, 0};
-	memcpy(&a.value, value, size);
+	// The minimum is for compilers that do not follow the test above and warn of what is never done.
+	memcpy(&a.value, value, size < sizeof(a.value) ? size : sizeof(a.value));
 	return a;
 }
 
@@ -164,7 +165,7 @@ gort_assert_inline_(const gort_type *t, gort_any from, void *to, size_t size)
 
 // gort_any gort_as_any(i): the same value as an any; i is a gort_any or an interface. Go: any(i).
 #define gort_as_any(i)                                                                             \
-	({                                                                                         \
+	__extension__({                                                                            \
 		__typeof__(i) gort_i_ = (i);                                                       \
 		_Static_assert(sizeof(gort_i_) == sizeof(gort_any), "not an interface value");     \
 		_Generic(gort_i_, gort_any: gort_any_of_any_, default: gort_any_of_iface_)(        \
@@ -174,7 +175,7 @@ gort_assert_inline_(const gort_type *t, gort_any from, void *to, size_t size)
 // gort_any gort_box(T, T value): an any that holds value. Allocates above 8 bytes. A T that is an
 // interface or gort_any passes its dynamic value on, and nil stays nil. Go: any(value).
 #define gort_box(T, v)                                                                             \
-	({                                                                                         \
+	__extension__({                                                                            \
 		__typeof__(T) gort_v_ = (v);                                                       \
 		gort_box_inline_(gort_type_of(T), &gort_v_, sizeof(T));                            \
 	})
@@ -187,7 +188,7 @@ gort_assert_inline_(const gort_type *t, gort_any from, void *to, size_t size)
 // as a T. Panics "interface conversion: interface {} is string, not int", "... is nil, not int",
 // "interface conversion: square * is not shape: missing method area". Go: i.(T).
 #define gort_assert(T, i)                                                                          \
-	({                                                                                         \
+	__extension__({                                                                            \
 		__typeof__(i) gort_from_ = (i);                                                    \
 		const gort_type *gort_to_ = gort_type_of(T);                                       \
 		gort_any gort_a_ = gort_as_any(gort_from_);                                        \
@@ -203,7 +204,7 @@ gort_assert_inline_(const gort_type *t, gort_any from, void *to, size_t size)
 // bool gort_assert_ok(T, i, T *out): true and *out = the T in i; or false and *out zeroed.
 // Go: out, ok = i.(T).
 #define gort_assert_ok(T, i, out)                                                                  \
-	({                                                                                         \
+	__extension__({                                                                            \
 		const gort_type *gort_to_ = gort_type_of(T);                                       \
 		gort_any gort_a_ = gort_as_any(i);                                                 \
 		__typeof__(T) *gort_out_ = (out);                                                  \
@@ -225,7 +226,7 @@ gort_assert_inline_(const gort_type *t, gort_any from, void *to, size_t size)
 //	case 0: use(gort_unbox(int, a)); break;
 //	case 1: ...
 #define gort_type_switch(i, ...)                                                                   \
-	({                                                                                         \
+	__extension__({                                                                            \
 		gort_any gort_sw_ = gort_as_any(i);                                                \
 		GORT_SWITCH_COUNT_(__VA_ARGS__)(0, __VA_ARGS__);                                   \
 	})
@@ -408,7 +409,7 @@ gort_assert_inline_(const gort_type *t, gort_any from, void *to, size_t size)
 // gort_call(i, method, arguments...): calls the method and has its result. A nil interface panics
 // "invalid memory address or nil pointer dereference". Go: i.method(arguments...).
 #define gort_call(i, method, ...)                                                                  \
-	({                                                                                         \
+	__extension__({                                                                            \
 		__typeof__(i) gort_i_ = (i);                                                       \
 		gort_i_.tab->method(gort_i_.data, ##__VA_ARGS__);                                  \
 	})

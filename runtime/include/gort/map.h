@@ -63,7 +63,7 @@ typedef struct gort_map_iter {
 	const struct gort_maptype *t;
 	gort_map *h;
 	union {
-		struct { // buckets
+		__extension__ struct { // buckets
 			void *buckets; // those of the start
 			void *bptr;    // the current one
 			void *overflow, *oldoverflow; // keep overflow buckets alive
@@ -72,7 +72,7 @@ typedef struct gort_map_iter {
 			bool wrapped;
 			uint8_t B, i;
 		};
-		struct { // groups
+		__extension__ struct { // groups
 			const uint16_t *ctrl; // of the table
 			char *slots;
 			const uint16_t *spanctrl; // of the slots in mask_
@@ -97,7 +97,13 @@ struct gort_map_funcs {
 
 #define GORT_MAP_WRITING_ (1u << 27)
 
-// ---- the inlined lookup of the default engine; layouts: runtime/data/swiss.c ----
+// ---- the inlined lookup of the default engine; layouts: runtime/data/swiss.h ----
+
+#ifdef __cplusplus
+typedef volatile uint32_t gort_map_state_; // C++ has no _Atomic, and only reads it, in gort_map_next
+#else
+typedef _Atomic uint32_t gort_map_state_;
+#endif
 
 struct gort_map_table_ {
 	const uint16_t *ctrl; // a word a slot: 0 empty, 0x8000 | 15 bits of the hash when full
@@ -108,7 +114,7 @@ struct gort_map_ {
 	ptrdiff_t used;     // entries
 	uint64_t seed, mul; // of the hash; mul is odd
 	struct gort_map_table_ *dir; // tables by the upper bits of the hash
-	_Atomic uint32_t state; // gort_map_shape_ of the types, or 0: not for inlining; GORT_MAP_WRITING_
+	gort_map_state_ state; // gort_map_shape_ of the types, or 0: not for inlining; GORT_MAP_WRITING_
 	uint32_t groupmask; // bytes of control words in each table, less those of a group
 	uint8_t shift;      // a hash's table is dir[hash >> shift]
 	uint8_t globaldepth;
@@ -128,7 +134,7 @@ gort_group_match_(const uint16_t *p, uint16_t w)
 {
 #ifdef __SSE2__
 	typedef short v8 __attribute__((vector_size(16), may_alias));
-	const v8 *half = (const v8 *)p;
+	const v8 *half = (const v8 *)(const void *)p;
 	v8 want = {0};
 	want = want + (short)w;
 	return (unsigned)__builtin_ia32_pmovmskb128(
@@ -141,6 +147,14 @@ gort_group_match_(const uint16_t *p, uint16_t w)
 #endif
 }
 
+// The same from memory: what one match loaded is not kept for another that is hardly ever made.
+static inline __attribute__((always_inline)) unsigned
+gort_group_match_again_(const uint16_t *p, uint16_t w)
+{
+	__asm__("" : "+r"(p));
+	return gort_group_match_(p, w);
+}
+
 // A constant of K and V that a map made for them has in shape; 0 when the macros leave the lookup to
 // the library.
 #define gort_map_shape_(class, keysize, elemsize)                                                  \
@@ -149,13 +163,25 @@ gort_group_match_(const uint16_t *p, uint16_t w)
 			   (uint32_t)(keysize)                                                     \
 		 : 0u)
 
+// The halves of a product, folded: each bit depends on all of a and b. (gcc takes a 128-bit product's halves
+// apart in memory; hence the instruction itself.)
+static inline __attribute__((always_inline)) uint64_t
+gort_map_fold_(uint64_t a, uint64_t b)
+{
+#if defined(__x86_64__) && !defined(__clang__)
+	uint64_t lo, hi;
+	__asm__("mulq %3" : "=a"(lo), "=d"(hi) : "%0"(a), "rm"(b) : "cc");
+	return lo ^ hi;
+#else
+	__extension__ unsigned __int128 p = (unsigned __int128)a * b;
+	return (uint64_t)(p >> 64) ^ (uint64_t)p;
+#endif
+}
+
 static inline __attribute__((always_inline)) uint64_t
 gort_map_hash64_(uint64_t k, uint64_t seed, uint64_t mul)
 {
-	__extension__ typedef unsigned __int128 u128;
-	u128 p = (u128)(k ^ seed) * mul;
-	p = (u128)((uint64_t)(p >> 64) ^ (uint64_t)p ^ seed) * 0x9e3779b97f4a7c15u;
-	return (uint64_t)(p >> 64) ^ (uint64_t)p;
+	return gort_map_fold_(gort_map_fold_(k ^ seed, mul), 0x9e3779b97f4a7c15u);
 }
 
 GORT_API gort_map *gort_make_map_(const struct gort_maptype **cache, const gort_type *key,
@@ -188,7 +214,7 @@ gort_map_get_int_(gort_map *map, uint64_t k, size_t keysize, uint32_t shape, siz
 		uint64_t hash = gort_map_hash64_(k, m->seed, m->mul), have = 0;
 		const struct gort_map_table_ *table = &m->dir[hash >> m->shift];
 		size_t at = hash >> 10 & m->groupmask; // 32 bytes a group
-		const uint16_t *group = (const uint16_t *)((const char *)table->ctrl + at);
+		const uint16_t *group = (const uint16_t *)(const void *)((const char *)table->ctrl + at);
 		unsigned match = gort_group_match_(group, (uint16_t)(hash | 0x8000));
 		if (__builtin_expect(match != 0, 1)) {
 			char *slot = table->slots + at * slotsize / 2 +
@@ -196,7 +222,7 @@ gort_map_get_int_(gort_map *map, uint64_t k, size_t keysize, uint32_t shape, siz
 			__builtin_memcpy(&have, slot, keysize);
 			if (__builtin_expect(have == k, 1))
 				return slot + elemoff;
-		} else if (__builtin_expect(gort_group_match_(group, 0) != 0, 1)) {
+		} else if (__builtin_expect(gort_group_match_again_(group, 0) != 0, 1)) {
 			return 0;
 		}
 	}
@@ -274,7 +300,7 @@ gort_map_delete_inline_(gort_map *m, const void *key, size_t keysize, int keycla
 // gort_map *gort_make_map(K, V, ptrdiff_t hint): an empty map with room for about hint entries.
 // Go: make(map[K]V, hint).
 #define gort_make_map(K, V, hint)                                                                  \
-	({                                                                                         \
+	__extension__({                                                                            \
 		_Static_assert(gort_kind_of_(K) != GORT_KIND_SLICE,                                \
 			       "invalid map key type: slices are not comparable");                 \
 		static const struct gort_maptype *gort_maptype_;                                   \
@@ -290,7 +316,7 @@ gort_map_delete_inline_(gort_map *m, const void *key, size_t keysize, int keycla
 // have equal hashes for the same seed; use the seed, or somebody may choose keys that collide. On
 // overwriting, the key that is there stays. The functions must not use the map.
 #define gort_make_map_with(K, V, hint, hash, equal)                                                \
-	({                                                                                         \
+	__extension__({                                                                            \
 		const struct gort_map_funcs gort_funcs_ = {                                        \
 			(void (*)(void))(hash), (void (*)(void))(equal),                           \
 			gort_hash_form_(K, hash), gort_equal_form_(K, equal)};                     \
@@ -320,7 +346,7 @@ enum { GORT_EQUAL_BOOL, GORT_EQUAL_INT };
 // V *gort_map_get(K, V, gort_map *m, K key): where key's value is, NULL when there is none.
 // Go: v, ok := m[key].
 #define gort_map_get(K, V, m, k)                                                                   \
-	({                                                                                         \
+	__extension__({                                                                            \
 		struct gort_slot_ {                                                                \
 			__typeof__(K) key;                                                         \
 			__typeof__(V) value;                                                       \
@@ -336,7 +362,7 @@ enum { GORT_EQUAL_BOOL, GORT_EQUAL_INT };
 // now. Assign through it at once: *gort_map_put(K, V, m, k) = v (collected pointers by gort_set).
 // Panics "assignment to entry in nil map". Go: m[key] = v.
 #define gort_map_put(K, V, m, k)                                                                   \
-	({                                                                                         \
+	__extension__({                                                                            \
 		__typeof__(K) gort_k_ = (k);                                                       \
 		(__typeof__(V) *)gort_map_put_inline_(                                             \
 			(m), &gort_k_, sizeof(K), sizeof(V),                                       \
@@ -345,7 +371,7 @@ enum { GORT_EQUAL_BOOL, GORT_EQUAL_INT };
 
 // bool gort_map_delete(K, gort_map *m, K key): was it there? Go: delete(m, key).
 #define gort_map_delete(K, m, k)                                                                   \
-	({                                                                                         \
+	__extension__({                                                                            \
 		__typeof__(K) gort_k_ = (k);                                                       \
 		gort_map_delete_inline_((m), &gort_k_, sizeof(K), gort_key_class_(K));             \
 	})

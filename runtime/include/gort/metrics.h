@@ -7,11 +7,14 @@
 //
 // Differences from Go. A histogram is copied into memory of the caller's. Heap counts include what was
 // allocated up to the moment each P last changed spans, not the objects since (gort_read_mem_stats is
-// exact, and stops the world). Times of the collector are as of its last completed cycle, /cpu/classes/total
-// too. A name of Go's that has no measured source here is not there, and reads as bad:
-// /cpu/classes/{idle,user,scavenge/*}, /memory/classes/{heap/stacks,total} (the size of the stacks is
-// known with the world stopped only), /gc/scan/{heap,total}, /gc/stack/starting-size, /gc/limiter,
-// /cgo and /godebug.
+// exact, and stops the world). Times of the collector are as of its last completed cycle; until then a
+// cycle's count as the program's. /cpu/classes/user is the process's CPU time by the kernel's account, code
+// outside of goroutines included, and idle is what is left: neither need grow all the time.
+// /memory/classes/heap/stacks is of parked goroutines what is in use, of others which pages there are;
+// stacks do not grow, so /gc/stack/starting-size is the size they have.
+//
+// Not there, as it means nothing in C: /cgo/go-to-c-calls (all calls are C's) and /godebug/non-default-behavior
+// (settings of Go's standard library). They read as bad.
 //
 // All functions may be called from any thread at any time, also before gort_run, and from signal
 // handlers. None stops the world, allocates or takes a lock.

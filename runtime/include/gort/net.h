@@ -17,9 +17,9 @@
 //
 // Listeners, connections and polls are collected objects, but a descriptor is freed by closing only:
 // one that becomes unreachable unclosed stays open. Closing may happen at any time from any goroutine:
-// calls under way return -EBADF, the descriptor is closed when the last of them has left, and every
-// later call returns -EBADF, whatever the descriptor's number stands for by then. On one connection any
-// number of goroutines may read and write; calls in one direction take turns.
+// calls under way return -EBADF, closing returns when the last of them has left and the descriptor is
+// closed, and every later call returns -EBADF, whatever the descriptor's number stands for by then. On one
+// connection any number of goroutines may read and write; calls in one direction take turns.
 //
 // Descriptors are non-blocking and close-on-exec. No function here is async-signal-safe.
 #pragma once

@@ -32,6 +32,7 @@ GORT_API int gort_run(int (*app)(int, char **), int argc, char **argv);
 // checked against its prototype and converted as in any call, before the goroutine exists. A struct
 // argument or result does not compile: pass a pointer to memory that outlives the call. A parameter of
 // type long double is not supported. The goroutine ends when fn returns or calls gort_goexit.
+// On it pthread_exit and pthread_cancel, which would end its thread, are fatal errors.
 //
 // The stack of a goroutine has a fixed size, 192 KiB unless the environment variable GORT_STACK (bytes,
 // or with a suffix KiB or MiB) says otherwise; only touched pages cost memory. Running over it prints
@@ -47,10 +48,7 @@ GORT_API int gort_run(int (*app)(int, char **), int argc, char **argv);
 		__typeof__(&*(fn)) gort_fn_ = (fn);                                                \
 		__typeof__(gort_fn_) gort_stub_;                                                   \
 		size_t gort_bytes_ = (bytes);                                                      \
-		_Static_assert(GORT_NARGS_(__VA_ARGS__) <= 6, "gort_go takes up to 6 arguments");  \
-		GORT_CHECK_ARGS_(__VA_ARGS__)                                                      \
-		_Static_assert(sizeof(__typeof__(gort_fn_(__VA_ARGS__))) <= 16,                    \
-			       "gort_go: a function that returns a large struct");                 \
+		GORT_CHECK_CALL_(gort_fn_ __VA_OPT__(, ) __VA_ARGS__)                              \
 		/* hides from the compiler that the stub has another type */                       \
 		__asm__("" : "=r"(gort_stub_) : "0"(gort_go_stub_));                               \
 		(void)gort_stub_(__VA_ARGS__);                                                     \
@@ -64,13 +62,29 @@ GORT_API void gort_go_start_(void (*fn)(void), size_t stack_bytes);
 
 #define GORT_NARGS_(...) GORT_NARGS_PICK_(_ __VA_OPT__(, ) __VA_ARGS__, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
 #define GORT_NARGS_PICK_(_0, _1, _2, _3, _4, _5, _6, _7, _8, _9, n, ...) n
+// What cannot be passed on, or back.
+#ifdef __cplusplus
+#define GORT_ASSERT_ static_assert
+#define GORT_IS_STRUCT_(a) (__is_class(__typeof__((a))) || __is_union(__typeof__((a))))
+#define GORT_IS_LONG_DOUBLE_(a) __is_same(__typeof__((a)), long double)
+#define GORT_CHECK_RESULT_(call)                                                                   \
+	GORT_ASSERT_(!GORT_IS_STRUCT_(call), "gort_go: a function that returns a struct");
+#else
+#define GORT_ASSERT_ _Static_assert
+#define GORT_IS_STRUCT_(a)                                                                         \
+	(__builtin_classify_type(a) == 12 || __builtin_classify_type(a) == 13 ||                   \
+	 __builtin_classify_type(a) == 9)
+#define GORT_IS_LONG_DOUBLE_(a) __builtin_types_compatible_p(__typeof__((a)), long double)
+#define GORT_CHECK_RESULT_(call)                                                                   \
+	GORT_ASSERT_(sizeof(__typeof__(call)) <= 16, "gort_go: a function that returns a large struct");
+#endif
+#define GORT_CHECK_CALL_(f, ...)                                                                   \
+	GORT_ASSERT_(GORT_NARGS_(__VA_ARGS__) <= 6, "gort_go takes up to 6 arguments");            \
+	GORT_CAT(GORT_CHECK_, GORT_NARGS_(__VA_ARGS__))(__VA_ARGS__)                               \
+	GORT_CHECK_RESULT_(f(__VA_ARGS__))
 #define GORT_CHECK_ARG_(a)                                                                         \
-	_Static_assert(__builtin_classify_type(a) != 12 && __builtin_classify_type(a) != 13 &&     \
-			       __builtin_classify_type(a) != 9,                                    \
-		       "gort_go: pass a pointer, not a struct, union or complex number");          \
-	_Static_assert(!__builtin_types_compatible_p(__typeof__((a)), long double),                \
-		       "gort_go: no long double arguments");
-#define GORT_CHECK_ARGS_(...) GORT_CAT(GORT_CHECK_, GORT_NARGS_(__VA_ARGS__))(__VA_ARGS__)
+	GORT_ASSERT_(!GORT_IS_STRUCT_(a), "gort_go: pass a pointer, not a struct, union or complex number"); \
+	GORT_ASSERT_(!GORT_IS_LONG_DOUBLE_(a), "gort_go: no long double arguments");
 #define GORT_CHECK_0(...)
 #define GORT_CHECK_1(a) GORT_CHECK_ARG_(a)
 #define GORT_CHECK_2(a, ...) GORT_CHECK_ARG_(a) GORT_CHECK_1(__VA_ARGS__)
@@ -128,6 +142,10 @@ GORT_API void gort_blocking(void (*fn)(void *arg), void *arg);
 // libraries with thread-local state. Go: runtime.LockOSThread, UnlockOSThread.
 GORT_API void gort_lock_os_thread(void);
 GORT_API void gort_unlock_os_thread(void);
+
+// fork(2): the child has the calling thread only, and no scheduler. It may call exec or exit, and what is
+// async-signal-safe; a call that needs the scheduler ends it with "gort: a child made by fork has no scheduler:
+// it may only exec or exit" and status 2. posix_spawn, system and popen work as ever. Go: syscall.ForkExec.
 
 // Any thread may call gort, also one that the runtime did not make: for the time of the call it is a
 // goroutine of its own that may block, send, allocate. Between calls it must not hold collected

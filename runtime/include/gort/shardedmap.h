@@ -14,8 +14,8 @@
 //
 // Keys are as in gort/map.h. K and V must be those the map was made with; other sizes panic. The macros
 // evaluate each argument once, values before places. Every call may park the goroutine on the shard's
-// lock; those that change the map may allocate. Collected pointers in keys and values are looked after.
-// A NULL map is empty for readers; a store panics "assignment to entry in nil map".
+// lock; those that change the map may allocate. None is async-signal-safe. Collected pointers in keys and
+// values are looked after. A NULL map is empty for readers; a store panics "assignment to entry in nil map".
 //
 // Go: none in the library; there, a slice of struct { sync.Mutex; m map[K]V }. For keys of many types,
 // or entries that are written once and read very often: gort_sync_map.
@@ -45,7 +45,7 @@ GORT_API void gort_sharded_map_update_(gort_sharded_map *m, const void *key, siz
 // gort_sharded_map *gort_make_sharded_map(K, V, ptrdiff_t shards): an empty map; shards <= 0: four for
 // each processor. More shards than goroutines that use the map at once are of no use.
 #define gort_make_sharded_map(K, V, shards)                                                        \
-	({                                                                                         \
+	__extension__({                                                                            \
 		_Static_assert(gort_kind_of_(K) != GORT_KIND_SLICE,                                \
 			       "invalid map key type: slices are not comparable");                 \
 		static const struct gort_maptype *gort_maptype_;                                   \
@@ -56,7 +56,7 @@ GORT_API void gort_sharded_map_update_(gort_sharded_map *m, const void *key, siz
 // bool gort_sharded_map_load(K, V, m, K key, V *value): true and *value = a copy of what key has; or
 // false, *value untouched.
 #define gort_sharded_map_load(K, V, m, k, value)                                                   \
-	({                                                                                         \
+	__extension__({                                                                            \
 		__typeof__(K) gort_k_ = (k);                                                       \
 		__typeof__(V) *gort_v_ = (value);                                                  \
 		gort_sharded_map_load_((m), &gort_k_, sizeof(K), gort_v_, sizeof(V));              \
@@ -64,7 +64,7 @@ GORT_API void gort_sharded_map_update_(gort_sharded_map *m, const void *key, siz
 
 // void gort_sharded_map_store(K, V, m, K key, V value): m[key] = value.
 #define gort_sharded_map_store(K, V, m, k, v)                                                      \
-	({                                                                                         \
+	__extension__({                                                                            \
 		__typeof__(V) gort_v_ = (v);                                                       \
 		__typeof__(K) gort_k_ = (k);                                                       \
 		gort_sharded_map_store_((m), &gort_k_, sizeof(K), &gort_v_, sizeof(V));            \
@@ -72,7 +72,7 @@ GORT_API void gort_sharded_map_update_(gort_sharded_map *m, const void *key, siz
 
 // bool gort_sharded_map_delete(K, m, K key): was it there?
 #define gort_sharded_map_delete(K, m, k)                                                           \
-	({                                                                                         \
+	__extension__({                                                                            \
 		__typeof__(K) gort_k_ = (k);                                                       \
 		gort_sharded_map_delete_((m), &gort_k_, sizeof(K));                                \
 	})
@@ -82,7 +82,7 @@ GORT_API void gort_sharded_map_update_(gort_sharded_map *m, const void *key, siz
 // changes it as it likes (collected pointers by gort_set), keeps no pointer to it and calls nothing of
 // this map: its own shard's lock is not free. fn may park.
 #define gort_sharded_map_update(K, V, m, k, fn, arg)                                               \
-	({                                                                                         \
+	__extension__({                                                                            \
 		__typeof__(K) gort_k_ = (k);                                                       \
 		gort_sharded_map_update_((m), &gort_k_, sizeof(K), sizeof(V), (fn), (arg));        \
 	})

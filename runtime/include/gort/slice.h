@@ -57,7 +57,7 @@ gort_subslice_(gort_slice s, ptrdiff_t lo, ptrdiff_t hi, size_t size)
 	// With nothing left the pointer stays where it is: it must not step behind the array and keep
 	// the neighbour alive.
 	size_t skip = s.cap > lo ? (size_t)lo * size : 0;
-	return (gort_slice){(char *)s.array + skip, hi - lo, s.cap - lo};
+	return __extension__(gort_slice){(char *)s.array + skip, hi - lo, s.cap - lo};
 }
 
 static inline __attribute__((always_inline)) gort_slice
@@ -68,7 +68,7 @@ gort_subslice3_(gort_slice s, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t max, size_t 
 			     0))
 		gort_panic_slice3_(lo, hi, max, s.cap);
 	size_t skip = max > lo ? (size_t)lo * size : 0;
-	return (gort_slice){(char *)s.array + skip, hi - lo, max - lo};
+	return __extension__(gort_slice){(char *)s.array + skip, hi - lo, max - lo};
 }
 
 #ifndef __cplusplus
@@ -78,7 +78,7 @@ gort_subslice3_(gort_slice s, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t max, size_t 
 // and the store, it is found where this holds it, in a register or on the stack, until it is dropped.
 // (Taking s's address for a barrier would force every local slice into memory.)
 #define gort_store_slice_(s, call)                                                                 \
-	({                                                                                         \
+	__extension__({                                                                            \
 		void *gort_old_ = (s)->array;                                                      \
 		*(s) = (call);                                                                     \
 		__asm__ volatile("" : : "r"(gort_old_) : "memory");                                \
@@ -110,7 +110,7 @@ gort_pointer_at_(const char *p, size_t size)
 // copied; the memory is the caller's and must outlive the slice if it is not collected.
 // Go: array[:].
 #define gort_slice_of(T, array, n)                                                                 \
-	({                                                                                         \
+	__extension__({                                                                            \
 		__typeof__(T) *gort_array_ = (array);                                              \
 		ptrdiff_t gort_n_ = (n);                                                           \
 		(gort_slice){gort_array_, gort_n_, gort_n_};                                       \
@@ -120,7 +120,7 @@ gort_pointer_at_(const char *p, size_t size)
 // not do, the elements move to a new array of Go's next capacity; slices that share the old one keep
 // it. Panics "growslice: len out of range". Go: *s = append(*s, value, ...).
 #define gort_append(T, s, ...)                                                                     \
-	({                                                                                         \
+	__extension__({                                                                            \
 		__typeof__(T) gort_v_[] = {__VA_ARGS__};                                           \
 		gort_slice *gort_s_ = (s);                                                         \
 		const ptrdiff_t gort_n_ = sizeof(T) ? sizeof(gort_v_) / (sizeof(T) + !sizeof(T))   \
@@ -150,7 +150,7 @@ gort_pointer_at_(const char *p, size_t size)
 // void gort_append_slice(T, gort_slice *s, gort_slice more): appends more's elements; more may be a
 // part of *s. Go: *s = append(*s, more...).
 #define gort_append_slice(T, s, more)                                                              \
-	({                                                                                         \
+	__extension__({                                                                            \
 		gort_slice gort_m_ = (more);                                                       \
 		gort_slice *gort_s_ = (s);                                                         \
 		gort_store_slice_(gort_s_,                                                         \

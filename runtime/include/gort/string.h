@@ -66,7 +66,7 @@ gort_string_slice(gort_string s, ptrdiff_t lo, ptrdiff_t hi)
 {
 	if (__builtin_expect((size_t)hi > (size_t)s.len || (size_t)lo > (size_t)hi, 0))
 		gort_panic_string_slice_(lo, hi, s.len);
-	return (gort_string){s.str + (hi > lo ? lo : 0), hi - lo};
+	return __extension__(gort_string){s.str + (hi > lo ? lo : 0), hi - lo};
 }
 
 // Byte i. Panics "index out of range [i] with length len". Go: s[i].
@@ -108,7 +108,7 @@ typedef struct gort_rune_iter {
 static inline gort_rune_iter
 gort_string_iterate(gort_string s)
 {
-	return (gort_rune_iter){0, 0, s, 0};
+	return __extension__(gort_rune_iter){0, 0, s, 0};
 }
 
 // False at the end. Async-signal-safe.
@@ -145,26 +145,29 @@ typedef struct gort_string_builder {
 	gort_slice buf; // of char
 } gort_string_builder;
 
+// Appends a string, a byte, or a rune's encoding (GORT_RUNE_ERROR's for what is no rune). Panics
+// "growslice: len out of range" when that is too long. Go: Builder.WriteString, WriteByte, WriteRune.
 GORT_API void gort_string_builder_write(gort_string_builder *b, gort_string s);
 GORT_API void gort_string_builder_write_byte(gort_string_builder *b, char c);
 GORT_API void gort_string_builder_write_rune(gort_string_builder *b, int32_t r);
-// Room for n more bytes. Panics "strings.Builder.Grow: negative count".
+// Room for n more bytes. Panics "strings.Builder.Grow: negative count". Go: Builder.Grow.
 GORT_API void gort_string_builder_grow(gort_string_builder *b, ptrdiff_t n);
 
+// Bytes written so far. Go: Builder.Len.
 static inline ptrdiff_t
 gort_string_builder_len(const gort_string_builder *b)
 {
 	return b->buf.len;
 }
 
-// What has been written, not copied: later writes go behind it and leave it alone.
+// What has been written, not copied: later writes go behind it and leave it alone. Go: Builder.String.
 static inline gort_string
 gort_string_builder_string(const gort_string_builder *b)
 {
-	return (gort_string){(const char *)b->buf.array, b->buf.len};
+	return __extension__(gort_string){(const char *)b->buf.array, b->buf.len};
 }
 
-// Empty again; strings taken before stay valid.
+// Empty again; strings taken before stay valid. Go: Builder.Reset.
 GORT_API void gort_string_builder_reset(gort_string_builder *b);
 
 GORT_END_DECLS

@@ -134,11 +134,7 @@ gort_waitgroup_wait(gort_waitgroup *wg)
 		gort_waitgroup *gort_wg_ = (wg);                                                   \
 		__typeof__(&*(fn)) gort_fn_ = (fn);                                                \
 		__typeof__(gort_fn_) gort_stub_;                                                   \
-		_Static_assert(GORT_NARGS_(__VA_ARGS__) <= 6,                                      \
-			       "gort_waitgroup_go takes up to 6 arguments");                       \
-		GORT_CHECK_ARGS_(__VA_ARGS__)                                                      \
-		_Static_assert(sizeof(__typeof__(gort_fn_(__VA_ARGS__))) <= 16,                    \
-			       "gort_waitgroup_go: a function that returns a large struct");       \
+		GORT_CHECK_CALL_(gort_fn_ __VA_OPT__(, ) __VA_ARGS__)                              \
 		/* hides from the compiler that the stub has another type */                       \
 		__asm__("" : "=r"(gort_stub_) : "0"(gort_go_stub_));                               \
 		(void)gort_stub_(__VA_ARGS__);                                                     \
@@ -275,8 +271,8 @@ typedef struct gort_cond {
 static inline void
 gort_cond_init(gort_cond *c, gort_mutex *mutex)
 {
-	*c = (gort_cond){0};
-	c->L = mutex;
+	gort_cond zero = {mutex, 0, 0, 0, 0, 0, 0};
+	*c = zero;
 }
 
 // gort_cond_wait unlocks c->L, waits to be woken by one of the two functions below, and locks c->L

@@ -122,7 +122,7 @@ struct gort_any;
 
 // T is written out once only: each time a struct without a name is written, it is another type.
 #define gort_type_of(T)                                                                            \
-	({                                                                                         \
+	__extension__({                                                                            \
 		typedef __typeof__(T) gort_T_;                                                     \
 		static const gort_type *gort_t_;                                                   \
 		const gort_type *gort_u_ = __atomic_load_n(&gort_t_, __ATOMIC_ACQUIRE);            \
