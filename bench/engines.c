@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The two map engines against each other, in one process, in turn: what docs/maps.md says of them comes
-// from here. Usage: engines [ENTRIES...]. Prints the median of all runs, ns an operation.
+// from here. Prints the median of all runs, ns an operation.
 #include <gort.h>
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "data/map.h"
 
-#define RUNS 21
+#define MAX_RUNS 1001
+#define MAX_ENTRIES 100000000
+#define MAX_SIZES 16
 #define OPERATIONS 100000
+
+static int runs = 21;
 
 static uint64_t
 mix(uint64_t x)
@@ -140,8 +146,8 @@ ascending(const void *a, const void *b)
 static void
 compare(struct subject t[MAP_ENGINES], const char *name, operation *run)
 {
-	double ns[MAP_ENGINES][RUNS];
-	for (int r = 0; r < RUNS; r++) {
+	static double ns[MAP_ENGINES][MAX_RUNS];
+	for (int r = 0; r < runs; r++) {
 		for (int e = 0; e < MAP_ENGINES; e++) {
 			rt_map_engine = e;
 			int64_t from = (int64_t)(mix((uint64_t)r) % (uint64_t)t[e].n);
@@ -151,8 +157,8 @@ compare(struct subject t[MAP_ENGINES], const char *name, operation *run)
 		}
 	}
 	for (int e = 0; e < MAP_ENGINES; e++)
-		qsort(ns[e], RUNS, sizeof(double), ascending);
-	double b = ns[MAP_BUCKETS][RUNS / 2], g = ns[MAP_SWISS][RUNS / 2];
+		qsort(ns[e], (size_t)runs, sizeof(double), ascending);
+	double b = ns[MAP_BUCKETS][runs / 2], g = ns[MAP_SWISS][runs / 2];
 	printf("%-10lld %-18s %8.1f %8.1f %6.2f\n", (long long)t[0].n, name, b, g, g / b);
 }
 
@@ -183,16 +189,61 @@ compare_all(int64_t n)
 		compare(t, operations[i].name, operations[i].run);
 }
 
+static const char usage[] = "usage: engines [-runs N] [ENTRIES...]\n"
+			    "  -runs N   medians of N runs (21)\n"
+			    "  ENTRIES   sizes of the maps (1000 1000000)\n";
+
+// A number from 1 to max, or 0 with a line on stderr.
+static int64_t
+number(const char *text, const char *what, int64_t max)
+{
+	char *end;
+	errno = 0;
+	long long n = strtoll(text, &end, 10);
+	if (end != text && !*end && !errno && n >= 1 && n <= max)
+		return n;
+	fprintf(stderr, "engines: %s must be a number from 1 to %lld, not \"%s\"\n", what, (long long)max, text);
+	return 0;
+}
+
+// The sizes asked for, ended by 0; false when there is something wrong with them, which has been said.
+static bool
+parse_options(int argc, char **argv, int64_t sizes[MAX_SIZES + 1])
+{
+	int n = 0;
+	for (int i = 1; i < argc; i++) {
+		const char *a = argv[i];
+		if (a[0] != '-') {
+			if (n == MAX_SIZES) {
+				fprintf(stderr, "engines: more than %d sizes\n", MAX_SIZES);
+				return false;
+			}
+			if (!(sizes[n++] = number(a, "ENTRIES", MAX_ENTRIES)))
+				return false;
+		} else if (strcmp(a + 1 + (a[1] == '-'), "runs") == 0) {
+			if (!(runs = (int)number(++i < argc ? argv[i] : "", "-runs", MAX_RUNS)))
+				return false;
+		} else {
+			fprintf(stderr, "engines: unknown option %s; --help tells which there are\n", a);
+			return false;
+		}
+	}
+	return true;
+}
+
 static int
 app(int argc, char **argv)
 {
-	printf("%-10s %-18s %8s %8s %6s\n", "entries", "operation", "buckets", "groups", "ratio");
-	for (int i = 1; i < argc; i++)
-		compare_all(atoll(argv[i]));
-	if (argc == 1) {
-		compare_all(1000);
-		compare_all(1000000);
+	int64_t sizes[MAX_SIZES + 1] = {0}, usual[] = {1000, 1000000, 0};
+	if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-help") == 0)) {
+		fputs(usage, stdout);
+		return 0;
 	}
+	if (!parse_options(argc, argv, sizes))
+		return 2;
+	printf("%-10s %-18s %8s %8s %6s\n", "entries", "operation", "buckets", "groups", "ratio");
+	for (const int64_t *n = sizes[0] ? sizes : usual; *n; n++)
+		compare_all(*n);
 	return 0;
 }
 GORT_MAIN(app)

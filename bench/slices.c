@@ -32,6 +32,20 @@ append_in_place_1m(struct bench *b)
 	sink = s;
 }
 
+// The floor of AppendInPlace1M: the same stores by a plain loop, without a length, a capacity or a macro.
+static void
+store_1m(struct bench *b)
+{
+	int64_t *a = gort_make_slice(int64_t, MILLION, MILLION).array;
+	for (int64_t i = 0; i < b->n; i++) {
+		for (int64_t j = 0; j < MILLION; j++) {
+			a[j] = j;
+			__asm__ volatile(""); // one at a time, as appends are
+		}
+	}
+	BENCH_USE(a);
+}
+
 static void
 copy_64k(struct bench *b)
 {
@@ -55,6 +69,7 @@ copy_8m(struct bench *b)
 static const bench_case cases[] = {
 	{"Append1M", append_1m},
 	{"AppendInPlace1M", append_in_place_1m},
+	{"Store1M", store_1m},
 	{"Copy64K", copy_64k},
 	{"Copy8M", copy_8m},
 };

@@ -129,6 +129,28 @@ write_1_in_100(struct bench_pb *pb, void *rw)
 }
 
 static void
+write_1_in_10(struct bench_pb *pb, void *rw)
+{
+	int i = 0;
+	while (bench_next(pb)) {
+		if (++i % 10 == 0) {
+			gort_rwmutex_lock(rw);
+			gort_rwmutex_unlock(rw);
+		} else {
+			gort_rwmutex_rlock(rw);
+			gort_rwmutex_runlock(rw);
+		}
+	}
+}
+
+static void
+rwmutex_write_1_in_10(struct bench *b)
+{
+	gort_rwmutex rw = {0};
+	bench_parallel(b, write_1_in_10, &rw);
+}
+
+static void
 rwmutex_write_1_in_100(struct bench *b)
 {
 	gort_rwmutex rw = {0};
@@ -359,6 +381,7 @@ static const bench_case cases[] = {
 	{"MutexContended8Work", mutex_contended_work},
 	{"RWMutexReadUncontended", rwmutex_read_uncontended},
 	{"RWMutexReadParallel", rwmutex_read_parallel},
+	{"RWMutexWrite1In10", rwmutex_write_1_in_10},
 	{"RWMutexWrite1In100", rwmutex_write_1_in_100},
 	{"WaitGroupAddDone", waitgroup_add_done},
 	{"WaitGroupAddDoneParallel", waitgroup_add_done_parallel},

@@ -67,6 +67,10 @@ void rt_uc_bounds(const void *uc, uintptr_t *lo, uintptr_t *hi);
 // instructions (a load, a release store); else, or when it was interrupted, goes to the label failed with
 // *p untouched. Between its load and its store another thread's atomic operation on *p may be lost: such
 // a thread must call rt_os_rseq_fence afterwards and look again. p: int32_t *. off: rt_rseq_offset, not 0.
+// RT_RSEQ_ADD_IF(off, p, mask, masked, cells, ncpu, least, delta, failed): adds delta to n of this CPU's cell
+// if (*p & mask) == masked, the cell's owner is p, and n is at least `least`. Nobody else writes a cell of
+// which that may be true. A load-acquire of *p, a store-release of n. When *p or the owner has been changed,
+// n is final after an rt_os_rseq_fence. cells: an array of struct rt_cell (64 bytes), one for each CPU.
 // Pairs of words, 16 bytes and so aligned, as one: rt_load16; RT_CAS16_UNLESS(flag, p, old0, old1, new0,
 // new1, stopped, failed), which falls through when it has changed *p. Both sequentially consistent.
 

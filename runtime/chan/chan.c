@@ -245,11 +245,8 @@ gort_chan_try_send(gort_chan *c, const void *elem)
 
 	if (!c)
 		return false;
-	if (!rt_chan_send_ready(c)) {
-		rt_chan_look_again();
-		if (!rt_chan_send_ready(c))
-			return false;
-	}
+	if (!rt_chan_send_ready(c) && !(rt_chan_unseen() && rt_chan_send_ready(c)))
+		return false;
 	rt_enter();
 	rt_chan_lock(c);
 	enum chan_result r = rt_chan_send_locked(c, elem, &wake);
@@ -269,11 +266,8 @@ gort_chan_try_recv(gort_chan *c, void *elem)
 
 	if (!c)
 		return 0;
-	if (!rt_chan_recv_ready(c)) {
-		rt_chan_look_again();
-		if (!rt_chan_recv_ready(c))
-			return 0;
-	}
+	if (!rt_chan_recv_ready(c) && !(rt_chan_unseen() && rt_chan_recv_ready(c)))
+		return 0;
 	rt_enter();
 	rt_chan_lock(c);
 	enum chan_result r = rt_chan_recv_locked(c, elem, &wake);

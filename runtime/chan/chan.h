@@ -17,8 +17,12 @@
 //
 // Not ready, says a peek: but the release of the lock in this goroutine's operation before it was a plain
 // store, which other CPUs may not see yet. Two goroutines that each send and then look at the other's
-// channel could both find nothing, which no order of the four operations explains. So before an operation
-// reports that it would block there is a fence (rt_chan_look_again) and another look.
+// channel could both find nothing, which no order of the four operations explains. So between a thread's
+// change of a channel and the look that counts there is a fence (rt_chan_unseen): one for all looks until the
+// next change, so that who only polls pays for none. The note is the thread's, since it stands for what that
+// thread's CPU has not let out yet. A goroutine that went on elsewhere after its change was handed over by a
+// later store of the same thread: the CPU that saw that store had the change before it, and on the CPUs
+// that we run on all others have it then, too (they are multi-copy atomic).
 //
 // Collector. Slots and sudog.value are not read in the stop that begins marking, so a word that leaves
 // one of them while marking is on is shaded, like anything that is overwritten (gc/barrier.h). Slots of
@@ -69,13 +73,20 @@ enum chan_result { CHAN_CLOSED = -1, CHAN_BLOCK = 0, CHAN_DONE = 1 };
 
 void rt_chan_lock_slow(struct hchan *c);
 
+// Lock held. Relaxed: the stores that follow it and that a peek reads are releases.
+RT_INLINE void
+rt_chan_begin_change(struct hchan *c)
+{
+	rt_store(&c->seq, rt_load(&c->seq) + 1);
+	RT_TLS_WRITE32(offsetof(struct rt_tls, unseen), 1);
+}
+
 RT_INLINE void
 rt_chan_lock(struct hchan *c)
 {
 	if (rt_unlikely(!rt_spin_trylock(&c->lock)))
 		rt_chan_lock_slow(c);
-	// Relaxed: the stores that follow it and that a peek reads are releases.
-	rt_store(&c->seq, rt_load(&c->seq) + 1);
+	rt_chan_begin_change(c);
 }
 
 // The same for who holds another channel's lock, and so does not stand aside.
@@ -83,7 +94,7 @@ RT_INLINE void
 rt_chan_lock_another(struct hchan *c)
 {
 	rt_spin_lock(&c->lock);
-	rt_store(&c->seq, rt_load(&c->seq) + 1);
+	rt_chan_begin_change(c);
 }
 
 RT_INLINE void
@@ -109,12 +120,17 @@ rt_chan_send_ready(struct hchan *c)
 	       rt_load_acquire(&c->recvq.first) != NULL || rt_load_acquire(&c->closed) != 0;
 }
 
-// Between a look that found a channel not ready and the one that counts. seq_cst: pairs with the same
-// fence of whoever changed the channel looked at, between that change and a look at ours.
-RT_INLINE void
-rt_chan_look_again(void)
+// After a look that found a channel not ready: whether this thread may have changed one that others do not see
+// changed yet. If so they do now, and another look is needed. seq_cst: pairs with the same fence of whoever
+// changed the channel looked at, between that change and a look at ours.
+RT_INLINE bool
+rt_chan_unseen(void)
 {
+	if (rt_likely(RT_TLS_READ(offsetof(struct rt_tls, unseen)) == 0))
+		return false;
+	RT_TLS_WRITE32(offsetof(struct rt_tls, unseen), 0);
 	atomic_thread_fence(memory_order_seq_cst);
+	return true;
 }
 
 RT_INLINE void

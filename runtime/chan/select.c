@@ -3,21 +3,21 @@
 //
 //   1. peek at every channel without a lock; of those that look ready pick one at random, each equally
 //      likely, and try it under its own lock; if somebody was faster, pick among the rest
-//   2. nobody ready and there is a default: look a second time (notready_twice) and take it
+//   2. nobody ready and there is a default: take it, if need be after a second look (nobody_ready)
 //   3. lock all channels in ascending address; try again among those ready, or take the default
 //   4. enqueue a sudog in every channel, let go of the locks, park; whoever takes one of the sudogs
 //      first by moving g->selectdone from 0 to 1 performs the case
 //   5. take the other sudogs out of their queues, copy a received value out
 //
 // Step 2's claim is that there was one moment at which no case could go ahead, which is what a select
-// that locks all its channels sees. Every change of a channel is preceded by a step of its seq. The
-// first look reads, per channel, seq and then the state; the second the state and then seq. Say that
-// the channel was ready at a moment between the two looks, though both found it not ready. Then it
-// turned ready after the first look's state and unready before the second's; the change that turned it
-// unready began, with a step of seq, after it was ready, so after the first look read seq, and before
-// the second did. So seq differs, and equal ones mean "not ready in between", for all channels at once.
-// The fence that a peek needs (chan/chan.h) stands between the looks, and the moment just before the second
-// is the one that counts.
+// that locks all its channels sees. With one channel the look is such a moment. With several it takes a second
+// look. Every change of a channel is preceded by a step of its seq. The first look reads, per channel, seq and
+// then the state; the second the state and then seq. Say that the channel was ready at a moment between the two
+// looks, though both found it not ready. Then it turned ready after the first look's state and unready before
+// the second's; the change that turned it unready began, with a step of seq, after it was ready, so after the
+// first look read seq, and before the second did. So seq differs, and equal ones mean "not ready in between",
+// for all channels at once. The fence that a peek may need (chan/chan.h) stands between the looks, and the
+// moment just before the second is the one that counts.
 //
 // Rejected for step 4: one lock at a time. It makes a goroutine that selects to send and to receive on
 // one channel meet itself.
@@ -47,10 +47,9 @@ case_ready(const struct gort_select_case *k)
 }
 
 static _Noreturn RT_COLD void
-bad_case(const struct selection *s, int i)
+bad_case(const struct gort_select_case *k, int i, bool second_default)
 {
-	const struct gort_select_case *k = &s->cases[i];
-	if (k->kind == GORT_SELECT_DEFAULT)
+	if (second_default)
 		rt_panic("select: more than one default case");
 	if (k->kind != GORT_SELECT_SEND && k->kind != GORT_SELECT_RECV)
 		rt_panic("select: case %d is none of GORT_SEND, GORT_RECV, GORT_RECV_OK, "
@@ -61,53 +60,62 @@ bad_case(const struct selection *s, int i)
 
 // Notes the case if it is the default; tells whether it is one on a channel.
 RT_INLINE bool
-note_case(struct selection *s, int i)
+note_case(const struct gort_select_case *k, int i, int *dflt)
 {
-	const struct gort_select_case *k = &s->cases[i];
 	if (rt_unlikely(k->kind - 1u > GORT_SELECT_RECV - 1u)) {
-		if (k->kind != GORT_SELECT_DEFAULT || s->dflt >= 0)
-			bad_case(s, i);
-		s->dflt = i;
+		if (k->kind != GORT_SELECT_DEFAULT || *dflt >= 0)
+			bad_case(k, i, k->kind == GORT_SELECT_DEFAULT);
+		*dflt = i;
 		return false;
 	}
 	if (!k->chan)
 		return false;
 	if (rt_unlikely(k->elemsize != k->chan->elemsize) && k->elemsize != 0 && k->elem)
-		bad_case(s, i);
-	s->nchans++;
+		bad_case(k, i, false);
 	return true;
 }
 
-// The first look: which cases seem ready, and every channel's seq from before.
+// The first look: which cases seem ready, and every channel's seq from before. What it counts stays in
+// registers: s is known to others, so its fields would be written before each load of a channel's.
 RT_INLINE uint64_t
 look(struct selection *s, uint32_t *seq)
 {
+	const struct gort_select_case *cases = s->cases;
+	int n = s->n, dflt = -1, nchans = 0;
 	uint64_t ready = 0;
-	s->dflt = -1;
-	s->nchans = 0;
-	for (int i = 0; i < s->n; i++) {
-		if (!note_case(s, i))
+	for (int i = 0; i < n; i++) {
+		if (!note_case(&cases[i], i, &dflt))
 			continue;
-		seq[i] = rt_load_acquire(&s->cases[i].chan->seq);
-		ready |= (uint64_t)case_ready(&s->cases[i]) << i;
+		nchans++;
+		seq[i] = rt_load_acquire(&cases[i].chan->seq);
+		ready |= (uint64_t)case_ready(&cases[i]) << i;
 	}
+	s->dflt = dflt;
+	s->nchans = nchans;
 	return ready;
 }
 
 static bool
-notready_twice(const struct selection *s, const uint32_t *seq)
+notready_again(const struct selection *s, const uint32_t *seq)
 {
-	rt_chan_look_again();
 	for (int i = 0; i < s->n; i++) {
 		const struct gort_select_case *k = &s->cases[i];
 		if (k->kind == GORT_SELECT_DEFAULT || !k->chan)
 			continue;
 		// The state's loads are acquires: seq is read after them. One channel alone needs no
-		// seq: the second look is a moment of its own.
+		// seq: this look is a moment of its own.
 		if (case_ready(k) || (s->nchans > 1 && rt_load(&k->chan->seq) != seq[i]))
 			return false;
 	}
 	return true;
+}
+
+// After a look that found none ready.
+RT_INLINE bool
+nobody_ready(const struct selection *s, const uint32_t *seq)
+{
+	bool unseen = rt_chan_unseen();
+	return (s->nchans <= 1 && !unseen) || notready_again(s, seq);
 }
 
 RT_INLINE void
@@ -154,7 +162,7 @@ select_peeking(struct selection *s)
 	uint64_t ready = look(s, seq);
 
 	if (ready == 0)
-		return s->dflt >= 0 && notready_twice(s, seq) ? s->dflt : -1;
+		return s->dflt >= 0 && nobody_ready(s, seq) ? s->dflt : -1;
 	do {
 		int i = pick(ready);
 		const struct gort_select_case *k = &s->cases[i];
@@ -400,7 +408,7 @@ select_many(struct selection *s)
 	s->dflt = -1;
 	s->nchans = 0;
 	for (int i = 0; i < s->n; i++)
-		note_case(s, i);
+		s->nchans += note_case(&s->cases[i], i, &s->dflt);
 	if (s->nchans == 0 && s->dflt < 0)
 		block_without_cases();
 	int i = select_locked(s, rt_mallocgc_noscan((size_t)s->n * sizeof(uint16_t)));

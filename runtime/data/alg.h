@@ -49,12 +49,10 @@ rt_string_equal(gort_string a, gort_string b)
 	return ((x ^ y) | (v ^ w)) == 0;
 }
 
-// The product's halves folded: each bit of the result depends on all of a and b.
 RT_INLINE uint64_t
 rt_fold(uint64_t a, uint64_t b)
 {
-	__uint128_t m = (__uint128_t)a * b;
-	return (uint64_t)(m >> 64) ^ (uint64_t)m;
+	return gort_map_fold_(a, b);
 }
 
 // The first multiplication, by a secret, is what nobody can aim at; the second spreads arithmetic

@@ -34,7 +34,7 @@ struct gort_maptype {
 	bool hashmightpanic; // any
 	bool noscan;         // neither keys nor values (as stored) hold collected pointers
 	// Sizes and offsets in bytes, as stored. Bucket: tophash, 8 keys, 8 values, overflow pointer.
-	// Group: see swiss.c. elemoff is from the start of the bucket, or of the slot.
+	// Group: see swiss.h. elemoff is from the start of the bucket, or of the slot.
 	uint32_t keysize, elemsize;
 	uint32_t keyoff, elemoff, overflowoff;
 	uint32_t unitsize;   // of a bucket, or of a slot

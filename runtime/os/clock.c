@@ -72,11 +72,21 @@ rt_os_is_runnable(int tid)
 	return paren && paren[1] == ' ' && paren[2] == 'R';
 }
 
+// 8192 CPUs are more than any Linux supports; the kernel refuses a mask that is too small.
+#define MASK_WORDS (8192 / (8 * sizeof(unsigned long)))
+
+int
+rt_os_cpu_ids(void)
+{
+	unsigned long mask[MASK_WORDS];
+	long n = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask); // the length of the kernel's own masks
+	return n > 0 ? (int)n * 8 : 0;
+}
+
 int
 rt_os_ncpu(void)
 {
-	// 8192 CPUs are more than any Linux supports; the kernel refuses a mask that is too small.
-	unsigned long mask[8192 / (8 * sizeof(unsigned long))];
+	unsigned long mask[MASK_WORDS];
 	long n = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
 	int cpus = 0;
 	for (long i = 0; i < n / (long)sizeof mask[0]; i++)

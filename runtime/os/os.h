@@ -25,10 +25,12 @@ bool rt_os_is_runnable(int tid);
 
 // CPUs in this process's affinity mask, at least 1.
 int rt_os_ncpu(void);
+// More than the number of any CPU that the machine may ever have; 0: not known.
+int rt_os_cpu_ids(void);
 // CPUs that this process's cgroup grants it, 0: no limit. Go: internal/cgroup.
 double rt_os_cpu_quota(void);
 void rt_os_yield(void);
-// Restartable sequences (arch.h: rt_rseq_cas_int). The thread pointer's distance to the kernel's area; 0
+// Restartable sequences (arch.h: RT_RSEQ_STORE_IF). The thread pointer's distance to the kernel's area; 0
 // where sequences or the fence are not to be had. Set by rt_os_rseq_init, before there is a second thread.
 extern ptrdiff_t rt_rseq_offset;
 void rt_os_rseq_init(void);

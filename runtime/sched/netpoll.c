@@ -24,6 +24,11 @@
 // A descriptor's number may come back as another file when a program closes it behind our back. owners
 // tells which poll_desc a number was last registered for: only that one may end the registration.
 //
+// Taking turns. epoll's list of ready descriptors is the one queue that all Ps share, first come first served.
+// What a P takes out of it goes to its own ring: of a large batch half is stolen and so runs at the same time as
+// the other half, though it came earlier, and what comes meanwhile waits for both. So with several Ps a look
+// takes SHARE events only.
+//
 // Lock order: openlock < pd->lock < timerslock < sched.lock. Go: runtime/netpoll.go.
 #include "sched/netpoll.h"
 
@@ -38,6 +43,7 @@
 #define PD_NIL ((uintptr_t)0)
 #define PD_READY ((uintptr_t)1)
 #define EVENTS 128
+#define SHARE 8 // 64 connections, 2 Ps: p99 is 1.3 times the median; by 16 1.6, by 128 2.2, by 4 or 2 1.3
 #define MAX_FDS ((size_t)1 << 20) // numbers that owners covers
 
 // Bits of pd->info, for readers without the lock.
@@ -432,25 +438,38 @@ handle_event(const struct epoll_event *ev, struct g **tail)
 	return tail;
 }
 
+// Handles what one look found; the goroutines go to the list that ends at tail. Only the M that waits may take
+// the signal of rt_netpoll_break; a look must leave it to that one.
+static struct g **
+handle_events(const struct epoll_event *events, int n, bool waited, struct g **tail)
+{
+	for (int i = 0; i < n; i++) {
+		if (events[i].data.u64 != 0) {
+			tail = handle_event(&events[i], tail);
+		} else if (waited) {
+			rt_os_eventfd_clear(np.eventfd);
+			atomic_store(&np.wakesig, 0);
+		}
+	}
+	return tail;
+}
+
+// Events that nobody waits for do not hide those behind them.
 struct g *
 rt_netpoll(int64_t ns)
 {
 	struct epoll_event events[EVENTS];
 	struct g *head = NULL, **tail = &head;
-	int n = rt_os_epoll_wait(np.epfd, events, EVENTS, ns);
-	if (n < 0 && n != -EINTR)
-		rt_fatal("runtime: epoll_wait failed with errno %d (was the descriptor %d closed?)",
-			 -n, np.epfd);
+	int n, most = gomaxprocs > 1 ? SHARE : EVENTS;
+	do {
+		n = rt_os_epoll_wait(np.epfd, events, most, ns);
+		if (n < 0 && n != -EINTR)
+			rt_fatal("runtime: epoll_wait failed with errno %d (was the descriptor %d closed?)",
+				 -n, np.epfd);
+		tail = handle_events(events, n, ns != 0, tail);
+		ns = 0;
+	} while (n == most && tail == &head);
 	rt_store(&sched.lastpoll, rt_nanotime());
-	for (int i = 0; i < n; i++) {
-		if (events[i].data.u64 != 0) {
-			tail = handle_event(&events[i], tail);
-		} else if (ns != 0) {
-			// Only the one who waits may take the signal; a look must leave it to that one.
-			rt_os_eventfd_clear(np.eventfd);
-			atomic_store(&np.wakesig, 0);
-		}
-	}
 	*tail = NULL;
 	return head;
 }

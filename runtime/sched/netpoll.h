@@ -44,8 +44,8 @@ bool rt_netpoll_inited(void);
 int32_t rt_netpoll_waiters(void);
 // Whether a look is worth it: somebody waits, and no M does so in epoll.
 bool rt_netpoll_wanted(void);
-// Looks (ns 0) or waits (negative: for ever) for descriptors. Returns the goroutines to ready, linked
-// by schedlink, still Gwaiting. Needs no P; not on two threads with ns != 0.
+// Looks (ns 0) or waits (negative: for ever) for descriptors; takes a few of those that are ready. Returns the
+// goroutines to ready, linked by schedlink, still Gwaiting. Needs no P; not on two threads with ns != 0.
 struct g *rt_netpoll(int64_t ns);
 // Ends a wait of rt_netpoll, the next one if none is under way.
 void rt_netpoll_break(void);

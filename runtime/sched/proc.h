@@ -215,6 +215,7 @@ struct p {
 	uint32_t ntimers, captimers;
 	uint32_t nzombies;           // entries that will not fire
 	_Atomic int64_t timer0when;  // timers[0].when; 0: none. Read without the lock.
+	uint32_t timerturn;          // straight when timers last had to let goroutines run; the owner's
 
 	void *gcw;                  // collector: this P's marking state
 	int64_t gcfractional;       // ... and ns its fractional worker has had in this cycle

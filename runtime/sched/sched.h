@@ -120,7 +120,7 @@ extern _Atomic int64_t rt_gc_period; // ns without a collection after which ther
 void rt_schedtrace(int64_t now);
 
 // ---- timer.c ----
-// Runs what is due on pp; returns when the next one is (0: none).
+// Runs what is due on pp, or a part of it if that fills the run queue; returns when the next one is (0: none).
 int64_t rt_timers_run(struct p *pp, int64_t *now);
 // Moves all of from's timers to to. from belongs to nobody (or to the caller).
 void rt_timers_move(struct p *from, struct p *to);

@@ -25,6 +25,7 @@
 #define SLICE_NS 10000000 // Go: forcePreemptNS
 #define GRACE_NS 1000000   // from asking to detaching
 #define POLL_NS 10000000   // the network is looked at as often as this
+#define POLL_LOOKS 16      // ... so many times, for each takes a few events only
 #define OFFER_NS 500000
 #define RECHECK_NS 1000000000
 #define MAX_WATCHED 1024
@@ -146,8 +147,8 @@ poll_network(int64_t now)
 {
 	if (!rt_netpoll_wanted() || now - rt_load(&sched.lastpoll) < POLL_NS)
 		return;
-	struct g *ready = rt_netpoll(0);
-	if (ready)
+	struct g *ready;
+	for (int i = 0; i < POLL_LOOKS && (ready = rt_netpoll(0)); i++)
 		rt_inject_list(ready);
 }
 

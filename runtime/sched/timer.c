@@ -359,9 +359,25 @@ take_round(struct p *pp, int64_t now, struct g **sleepers)
 	return t;
 }
 
+// Function timers start goroutines: where the queue is long already, one for each goroutine that has run since the
+// last time. So very many that are due at once run while they fire, on stacks that are in the cache, and a long
+// queue does not stop the timers either.
+static bool
+enough_fired(struct p *own, uint32_t n)
+{
+	if (rt_runqsize(own) < RUNQ_LEN / 2)
+		return false;
+	uint32_t switches = rt_load(&own->straight);
+	if (n <= rt_min(switches - own->timerturn, RUNQ_LEN))
+		return false;
+	own->timerturn = switches;
+	return true;
+}
+
 int64_t
 rt_timers_run(struct p *pp, int64_t *now)
 {
+	uint32_t fired = 0;
 	int64_t when = rt_load(&pp->timer0when);
 	if (when == 0)
 		return 0;
@@ -375,6 +391,8 @@ rt_timers_run(struct p *pp, int64_t *now)
 		if (t)
 			t->fn(t, *now);
 		when = rt_load(&pp->timer0when);
+		if (t && enough_fired(rt_getp(), ++fired))
+			break;
 	}
 	return when;
 }

@@ -26,6 +26,7 @@ struct rt_tls {
 	struct m *m;   // this thread
 	int32_t depth; // low 31 bits: nesting; sign bit: something is to be done on the way in or out
 	int32_t calm;  // sync/watch.h: counts down atomic unlocks
+	uint64_t unseen; // chan/chan.h: this CPU may hold back what the thread did to channels
 };
 #define RT_DEPTH_PENDING INT32_MIN
 

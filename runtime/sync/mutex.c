@@ -178,7 +178,7 @@ gort_mutex_unlock(gort_mutex *m)
 		return;
 	}
 atomically:
-	if (rt_calm_down(&m->state, LOCKED | WATCHED | CONTENDED))
+	if (rt_time_to_calm_down() && rt_calm_down(&m->state, LOCKED | WATCHED | CONTENDED))
 		return;
 	int32_t state = __atomic_sub_fetch(&m->state, LOCKED, __ATOMIC_RELEASE);
 	if (rt_likely(!(state & ~(WATCHED | CONTENDED))) ||

@@ -18,28 +18,44 @@
 // its own. Leaving readers may subtract: who finds another word than 1 is not alone, or becomes so
 // after the subtraction of the others, which was atomic too.
 //
+// Where several readers meet again and again, reader_count is not all: bias.h. While it is biased there is no
+// writer, and a writer begins by making it contended.
+//
 // Go: sync/rwmutex.go.
 #include <gort/sync.h>
 
 #include "debug/throw.h"
 #include "os/os.h"
 #include "sched/proc.h"
+#include "sync/bias.h"
 #include "sync/sema.h"
 #include "sync/watch.h"
 
-enum { READER = 1, READERS = (1 << 28) - 1, WATCHED = 1 << 28, CONTENDED = 1 << 29 };
+enum { READER = 1, READERS = RT_COUNT, WATCHED = 1 << 28, CONTENDED = 1 << 29 };
 #define WRITER (1 << 30)
 
 static_assert(sizeof(gort_rwmutex) == 24, "as documented");
+
+// Whether count counts all readers, and may be changed by compare-and-swap; if not, it has been changed.
+static bool
+settled(gort_rwmutex *rw, int32_t count, bool for_writer)
+{
+	if (rt_likely(count != READER && (count & RT_STATE) != WATCHED && !rt_is_biased(count)))
+		return true;
+	rt_enter();
+	if (rt_is_biased(count))
+		rt_unbias(&rw->reader_count, for_writer);
+	else
+		rt_watch(&rw->reader_count, READER, WATCHED, CONTENDED);
+	rt_leave();
+	return false;
+}
 
 // Adds delta to reader_count if that is *count and may be changed so; else *count is what it is now.
 static bool
 try_add(gort_rwmutex *rw, int32_t *count, int32_t delta)
 {
-	if (*count == READER || (*count & (WATCHED | CONTENDED)) == WATCHED) {
-		rt_enter();
-		rt_watch(&rw->reader_count, READER, WATCHED, CONTENDED);
-		rt_leave();
+	if (!settled(rw, *count, delta < 0)) {
 		*count = __atomic_load_n(&rw->reader_count, __ATOMIC_RELAXED);
 		return false;
 	}
@@ -58,9 +74,20 @@ add(gort_rwmutex *rw, int32_t delta)
 	return count;
 }
 
-void
-gort_rwmutex_rlock_wait_(gort_rwmutex *rw)
+RT_INLINE bool
+try_biased(gort_rwmutex *rw)
 {
+	// Acquire: pairs with the release in rt_bias; there are cells.
+	return rt_is_biased(__atomic_load_n(&rw->reader_count, __ATOMIC_ACQUIRE)) &&
+	       rt_biased_enter(&rw->reader_count);
+}
+
+// A frame of its own, which profiles hide.
+static RT_NOINLINE void
+rlock_shared(gort_rwmutex *rw)
+{
+	if (try_biased(rw) || add(rw, READER) >= 0) // once more: it may have been interrupted
+		return;
 	rt_enter();
 	rt_semacquire(&rw->reader_sem, false, RT_SEMA_BLOCK_PROFILE | RT_SEMA_MUTEX_PROFILE,
 		      WAIT_RWMUTEX_RLOCK);
@@ -70,13 +97,16 @@ gort_rwmutex_rlock_wait_(gort_rwmutex *rw)
 void
 gort_rwmutex_rlock_slow_(gort_rwmutex *rw)
 {
-	if (add(rw, READER) < 0)
-		gort_rwmutex_rlock_wait_(rw);
+	if (rt_likely(try_biased(rw)))
+		return;
+	rlock_shared(rw);
 }
 
 bool
 gort_rwmutex_try_rlock(gort_rwmutex *rw)
 {
+	if (try_biased(rw))
+		return true;
 	int32_t count = __atomic_load_n(&rw->reader_count, __ATOMIC_RELAXED);
 	while (count >= 0)
 		if (try_add(rw, &count, READER))
@@ -84,13 +114,46 @@ gort_rwmutex_try_rlock(gort_rwmutex *rw)
 	return false;
 }
 
-// count: reader_count as our departure left it, with a writer or wrong.
-static RT_NOINLINE void
-runlock_slow(gort_rwmutex *rw, int32_t count)
+// Leaves a biased lock when that has failed once: it was interrupted, or this CPU's cell counts nobody. Then
+// we have entered elsewhere, or not at all.
+static bool
+runlock_biased(gort_rwmutex *rw)
 {
+	int32_t count = __atomic_load_n(&rw->reader_count, __ATOMIC_ACQUIRE);
+	if (rt_is_biased(count) && rt_biased_leave(&rw->reader_count))
+		return true;
+	while (rt_is_biased(count) && (count & READERS) > RT_ZERO)
+		if (__atomic_compare_exchange_n(&rw->reader_count, &count, count - READER, false,
+						__ATOMIC_RELEASE, __ATOMIC_RELAXED))
+			return true;
+	if (rt_is_biased(count))
+		settled(rw, count, false); // so that the word tells whether anybody is inside
+	return false;
+}
+
+// A contended lock that readers have to themselves: biased, if that is possible and pays, else plain again,
+// and unlocked, if we are alone.
+static bool
+calm_down(gort_rwmutex *rw)
+{
+	rt_enter();
+	bool biased = rt_bias(&rw->reader_count);
+	rt_leave();
+	return !biased && rt_calm_down(&rw->reader_count, READER | WATCHED | CONTENDED);
+}
+
+// A frame of its own, which mutex profiles hide.
+static RT_NOINLINE void
+runlock_shared(gort_rwmutex *rw)
+{
+	if (runlock_biased(rw) || (rt_time_to_calm_down() && calm_down(rw)))
+		return;
+	int32_t count = __atomic_sub_fetch(&rw->reader_count, READER, __ATOMIC_RELEASE);
+	if (rt_likely(count >= 0 && (count & READERS) != READERS))
+		return;
 	if ((count & READERS) == READERS)
 		rt_fatal("sync: RUnlock of unlocked RWMutex");
-	// acq_rel: the last reader passes on to the writer what the others did.
+	// A writer waits. acq_rel: the last reader passes on to it what the others did.
 	if (__atomic_sub_fetch(&rw->reader_wait, 1, __ATOMIC_ACQ_REL) != 0)
 		return;
 	rt_enter();
@@ -105,15 +168,17 @@ gort_rwmutex_runlock(gort_rwmutex *rw)
 {
 	ptrdiff_t off = rt_rseq_offset;
 	if (rt_likely(off != 0)) {
-		RT_RSEQ_STORE_IF(off, &rw->reader_count, READER, 0, atomically);
-		return;
+		int32_t count = __atomic_load_n(&rw->reader_count, __ATOMIC_ACQUIRE);
+		if (rt_likely(count == READER)) {
+			RT_RSEQ_STORE_IF(off, &rw->reader_count, READER, 0, shared);
+			return;
+		}
+		if (rt_is_biased(count) && rt_biased_leave(&rw->reader_count))
+			return;
 	}
-atomically:
-	if (rt_calm_down(&rw->reader_count, READER | WATCHED | CONTENDED))
-		return;
-	int32_t count = __atomic_sub_fetch(&rw->reader_count, READER, __ATOMIC_RELEASE);
-	if (rt_unlikely(count < 0 || (count & READERS) == READERS))
-		runlock_slow(rw, count);
+shared:
+	runlock_shared(rw);
+	RT_KEEP_FRAME();
 }
 
 void
@@ -134,7 +199,12 @@ gort_rwmutex_try_lock(gort_rwmutex *rw)
 {
 	if (!gort_mutex_try_lock(&rw->w))
 		return false;
-	int32_t free = __atomic_load_n(&rw->reader_count, __ATOMIC_RELAXED) & ~READERS;
+	int32_t free = __atomic_load_n(&rw->reader_count, __ATOMIC_RELAXED);
+	while (rt_is_biased(free)) {
+		settled(rw, free, true);
+		free = __atomic_load_n(&rw->reader_count, __ATOMIC_RELAXED);
+	}
+	free &= ~READERS;
 	if (__atomic_compare_exchange_n(&rw->reader_count, &free, free - WRITER, false,
 					__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return true;

@@ -11,16 +11,16 @@ static struct {
 	struct rt_mutex lock RT_HOT_LINE;
 } watchlocks[NWATCHLOCKS];
 
-static struct rt_mutex *
-watchlock(const int32_t *word)
+struct rt_mutex *
+rt_watchlock(const int32_t *word)
 {
-	return &watchlocks[((uintptr_t)word >> 3) * 0x9e3779b97f4a7c15u >> 58].lock;
+	return &watchlocks[rt_hash_of_word(word) >> 58].lock;
 }
 
 RT_COLD void
 rt_watch(int32_t *word, int32_t held, int32_t watched, int32_t contended)
 {
-	struct rt_mutex *l = watchlock(word);
+	struct rt_mutex *l = rt_watchlock(word);
 
 	rt_lock(l);
 	if (__atomic_compare_exchange_n(word, &held, held | watched, false, __ATOMIC_RELAXED,

@@ -18,6 +18,8 @@
 // Whoever finds watched without contended calls rt_watch too, and so waits for the one that is in it.
 #pragma once
 
+#include "base/base.h"
+#include "base/lock.h"
 #include "sched/tls.h"
 
 // One atomic unlock in so many tries to make the next ones plain again.
@@ -27,14 +29,29 @@
 // else. At depth > 0, where it may block the thread for some microseconds.
 void rt_watch(int32_t *word, int32_t held, int32_t watched, int32_t contended);
 
-// In an unlock, at depth 0, before its atomic instruction: true if it has unlocked the word, which was
-// `held` with both bits and is 0 now.
+// Good for anything that picks by the upper bits.
+RT_INLINE uint64_t
+rt_hash_of_word(const int32_t *word)
+{
+	return ((uintptr_t)word >> 3) * 0x9e3779b97f4a7c15u;
+}
+
+// Under which word changes its state. Chosen by the upper 6 bits of the hash.
+struct rt_mutex *rt_watchlock(const int32_t *word);
+
+// In an unlock, at depth 0, before its atomic instruction: true now and then.
 RT_INLINE bool
-rt_calm_down(int32_t *word, int32_t held)
+rt_time_to_calm_down(void)
 {
 	if (rt_likely(!RT_TLS_DEC32_NEGATIVE(offsetof(struct rt_tls, calm))))
 		return false;
 	RT_TLS_WRITE32(offsetof(struct rt_tls, calm), RT_CALM_DOWN - 1); // the thread's own counter
-	return __atomic_compare_exchange_n(word, &held, 0, false, __ATOMIC_RELEASE,
-					   __ATOMIC_RELAXED);
+	return true;
+}
+
+// True if it has unlocked the word, which was `held` with both bits and is 0 now.
+RT_INLINE bool
+rt_calm_down(int32_t *word, int32_t held)
+{
+	return __atomic_compare_exchange_n(word, &held, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }

@@ -12,6 +12,10 @@ MODELS = {
     'park': ([''], {
         'EARLY_UNLOCK': '', 'LATE_QUEUE': '', 'NO_SETTLE': '', 'KEEP_LOSERS': '', 'NO_SELECTDONE': '',
     }),
+    'bias': (['', 'STEAL'], {
+        'NO_FENCE': '', 'NO_DRAIN': '', 'NO_FAIL': '', 'CLAIM_BIASED': '', 'NO_MARGIN': '',
+        'STEAL_UNFENCED': 'STEAL', 'STEAL_BLINDLY': 'STEAL', 'ANY_OWNER': 'STEAL',
+    }),
     'idle': (['ITEMS=2', 'NP=3 AWAKE=1 ITEMS=1', 'NP=3 ITEMS=2 WORK=2 SIMPLE', 'TIMERS=2 ITEMS=0',
               'TIMERS=1 ITEMS=1', 'PAUSE ITEMS=2', 'PAUSE NP=3 AWAKE=1 ITEMS=1'], {
         'NO_RECHECK': 'ITEMS=2', 'LOOK_FIRST': 'ITEMS=2', 'NO_RESET_WAKE': 'NP=3 AWAKE=1 ITEMS=2',
@@ -20,7 +24,7 @@ MODELS = {
         'NO_OFFER': 'PAUSE ITEMS=2', 'NO_LEAVE_WAKE': 'PAUSE ITEMS=2', 'SKIP_ALL': 'PAUSE ITEMS=2',
     }),
 }
-# In idle Ms sleep when the model ends; in park whoever has not ended waits for ever.
+# In idle Ms sleep when the model ends; in park whoever has not ended waits for ever; bias does not end.
 ENDS_ASLEEP = {'idle'}
 
 

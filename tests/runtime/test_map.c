@@ -2,6 +2,7 @@
 #include <gort/map.h>
 
 #include <math.h>
+#include <pthread.h>
 #include <stdint.h>
 
 #include "base/rand.h"
@@ -713,6 +714,76 @@ iterates_while_comparing(const struct plain *a, const struct plain *b)
 CONFLICTS(MAP_BUCKETS)
 CONFLICTS(MAP_SWISS)
 
+// The same for what the macros inline or call by shape, where no function of the user's runs: first a map
+// that somebody is writing to, as its mark says.
+static gort_map *
+being_written_to(void)
+{
+	gort_map *m = gort_make_map(uint64_t, uint64_t, 0);
+	*gort_map_put(uint64_t, uint64_t, m, 1) = 1;
+	((struct gort_map_ *)m)->state |= GORT_MAP_WRITING_;
+	return m;
+}
+
+GORT_DEATH_TEST(map, put_beside_a_write, "fatal error: concurrent map writes")
+{
+	*gort_map_put(uint64_t, uint64_t, being_written_to(), 1) = 2;
+}
+
+GORT_DEATH_TEST(map, delete_beside_a_write, "fatal error: concurrent map writes")
+{
+	gort_map_delete(uint64_t, being_written_to(), 1);
+}
+
+GORT_DEATH_TEST(map, clear_beside_a_write, "fatal error: concurrent map writes")
+{
+	gort_map_clear(being_written_to());
+}
+
+GORT_DEATH_TEST(map, get_beside_a_write, "fatal error: concurrent map read and map write")
+{
+	gort_map_get(uint64_t, uint64_t, being_written_to(), 1);
+}
+
+GORT_DEATH_TEST(map, next_beside_a_write, "fatal error: concurrent map iteration and map write")
+{
+	gort_map_iter it = gort_map_iterate(being_written_to());
+	gort_map_next(&it);
+}
+
+// Between two entries of a span, where gort_map_next itself would go on.
+GORT_DEATH_TEST(map, second_next_beside_a_write, "fatal error: concurrent map iteration and map write")
+{
+	gort_map *m = gort_make_map(uint64_t, uint64_t, 0);
+	for (uint64_t i = 0; i < 7; i++)
+		*gort_map_put(uint64_t, uint64_t, m, i) = i;
+	gort_map_iter it = gort_map_iterate(m);
+	CHECK(gort_map_next(&it));
+	((struct gort_map_ *)m)->state |= GORT_MAP_WRITING_;
+	gort_map_next(&it);
+}
+
+// Then a write (of the general code, which looks) whose mark is gone when it ends, as another writer's end takes
+// it away: the thread here does nothing but end writes.
+static void *
+end_writes(void *map)
+{
+	struct gort_map_ *m = map;
+	uint32_t state = m->state & ~GORT_MAP_WRITING_;
+	for (;;)
+		m->state = state;
+	return NULL;
+}
+
+GORT_DEATH_TEST(map, put_ends_after_another, "fatal error: concurrent map writes")
+{
+	gort_map *m = gort_make_map(gort_string, uint64_t, 0);
+	pthread_t th;
+	CHECK_EQ(pthread_create(&th, NULL, end_writes, m), 0);
+	for (uint64_t i = 0; i < 200000000; i++)
+		*gort_map_put(gort_string, uint64_t, m, gort_str("key")) = i;
+}
+
 GORT_DEATH_TEST(map, wrong_key_size, "panic: gort: key of 8 bytes for a map of int to int")
 {
 	gort_map *m = gort_make_map(int, int, 0);
@@ -773,6 +844,68 @@ few_hashes(const struct plain *p, uint64_t seed)
 {
 	(void)seed;
 	return p->d % 3;
+}
+
+// Above a table's 1024 slots, with one hash for all: a search is through everything, and nothing splits for ever.
+GORT_TEST(map, a_hash_of_one_value)
+{
+	enum { N = 4000 };
+	EACH_ENGINE
+	{
+		gort_map *m = gort_make_map_with(struct plain, uint32_t, 0, collide, same_plain);
+		for (uint64_t i = 0; i < N; i++)
+			*gort_map_put(struct plain, uint32_t, m, ((struct plain){.d = i})) = (uint32_t)i;
+		for (uint64_t i = 0; i < N; i += 2)
+			CHECK(gort_map_delete(struct plain, m, ((struct plain){.d = i})));
+		for (uint64_t i = 0; i < N; i += 4)
+			*gort_map_put(struct plain, uint32_t, m, ((struct plain){.d = i})) = (uint32_t)i;
+		for (uint64_t i = 0; i < N; i++) {
+			uint32_t *v = gort_map_get(struct plain, uint32_t, m, ((struct plain){.d = i}));
+			CHECK(i % 4 == 2 ? !v : v && *v == i);
+		}
+		CHECK_EQ(gort_map_len(m), N / 4 * 3);
+		CHECK(rt_map_capacity(m) < 4 * N);
+		rt_check_map(m);
+	}
+}
+
+// The largest keys and values that lie in their slots, and those that are too large for them by a byte; beside
+// a collector that runs all the time.
+struct bytes128 {
+	unsigned char b[128];
+};
+struct bytes129 {
+	unsigned char b[129];
+};
+
+#define AT_THE_LIMIT(T)                                                                            \
+	do {                                                                                       \
+		gort_map *m = gort_make_map(T, T, 0);                                              \
+		for (int i = 0; i < 2000; i++) {                                                   \
+			T k = {{(unsigned char)i, (unsigned char)(i >> 8)}};                       \
+			k.b[sizeof(k) - 1] = (unsigned char)(i * 7);                               \
+			*gort_map_put(T, T, m, k) = k;                                             \
+			if (i % 400 == 0)                                                          \
+				gort_gc();                                                         \
+		}                                                                                  \
+		for (int i = 0; i < 4000; i++) {                                                   \
+			T k = {{(unsigned char)i, (unsigned char)(i >> 8)}};                       \
+			k.b[sizeof(k) - 1] = (unsigned char)(i * 7);                               \
+			T *v = gort_map_get(T, T, m, k);                                           \
+			CHECK(i < 2000 ? v && memcmp(v, &k, sizeof(k)) == 0 : !v);                 \
+			k.b[sizeof(k) - 1]++;                                                      \
+			CHECK(!gort_map_delete(T, m, k));                                          \
+		}                                                                                  \
+		rt_check_map(m);                                                                   \
+	} while (0)
+
+GORT_TEST(map, keys_and_values_about_128_bytes)
+{
+	EACH_ENGINE
+	{
+		AT_THE_LIMIT(struct bytes128);
+		AT_THE_LIMIT(struct bytes129);
+	}
 }
 
 GORT_TEST(map, a_hash_of_three_values)

@@ -3,6 +3,7 @@
 #include <gort/time.h>
 
 #include "on_gort.h"
+#include "sync/bias.h"
 
 TestSuite(rwmutex, .timeout = 30);
 
@@ -58,6 +59,8 @@ GORT_TEST(rwmutex, writers_exclude_everybody_and_readers_only_writers)
 		gort_waitgroup_wait(&wg);
 	}
 	CHECK_EQ(steps, 9 * 400);
+	gort_rwmutex_lock(&rw); // counts the readers that are counted elsewhere
+	gort_rwmutex_unlock(&rw);
 	CHECK_EQ(rw.reader_count & ~(3 << 28), 0); // all but the bits of contention
 	CHECK_EQ(rw.reader_wait, 0);
 }
@@ -182,4 +185,100 @@ GORT_DEATH_TEST(rwmutex, runlock_of_write_locked, "fatal error: sync: RUnlock of
 {
 	gort_rwmutex_lock(&rw);
 	gort_rwmutex_runlock(&rw);
+}
+
+// ---- a lock that is biased towards readers ----
+
+// Two readers are inside afterwards. They meet, and some hundred more reads make the lock biased.
+static bool
+make_biased(gort_rwmutex *lock)
+{
+	gort_rwmutex_rlock(lock);
+	gort_rwmutex_rlock(lock);
+	for (int i = 0; i < 2 * RT_CALM_DOWN; i++) {
+		gort_rwmutex_rlock(lock);
+		gort_rwmutex_runlock(lock);
+	}
+	bool biased = rt_is_biased(lock->reader_count);
+	CHECK_EQ(biased, rt_rseq_offset != 0);
+	return biased;
+}
+
+GORT_TEST(rwmutex, a_biased_lock_counts_its_readers)
+{
+	make_biased(&rw);
+	CHECK(gort_rwmutex_try_rlock(&rw));
+	CHECK(!gort_rwmutex_try_lock(&rw));
+	gort_rwmutex_runlock(&rw);
+	gort_rwmutex_runlock(&rw);
+	CHECK(!gort_rwmutex_try_lock(&rw));
+	gort_rwmutex_runlock(&rw);
+	CHECK(gort_rwmutex_try_lock(&rw));
+	CHECK(!gort_rwmutex_try_rlock(&rw));
+	gort_rwmutex_unlock(&rw);
+}
+
+GORT_TEST(rwmutex, a_writer_waits_for_the_readers_of_a_biased_lock)
+{
+	gort_maxprocs(1);
+	make_biased(&rw);
+	gort_go(write_once);
+	while (__atomic_load_n(&rw.reader_count, __ATOMIC_RELAXED) >= 0)
+		gort_gosched();
+	CHECK(!gort_rwmutex_try_rlock(&rw));
+	gort_rwmutex_runlock(&rw);
+	yield_to_others();
+	CHECK_EQ(norder, 0);
+	gort_rwmutex_runlock(&rw);
+	while (norder < 1)
+		gort_gosched();
+}
+
+GORT_DEATH_TEST(rwmutex, runlock_of_unlocked_biased, "fatal error: sync: RUnlock of unlocked RWMutex")
+{
+	make_biased(&rw);
+	for (int i = 0; i < 3; i++)
+		gort_rwmutex_runlock(&rw);
+}
+
+GORT_DEATH_TEST(rwmutex, unlock_of_unlocked_biased, "fatal error: sync: Unlock of unlocked RWMutex")
+{
+	make_biased(&rw);
+	gort_rwmutex_unlock(&rw);
+}
+
+// A lock that died biased keeps the set of cells until another one wants it; one that is alive then goes on
+// without.
+GORT_TEST(rwmutex, a_set_of_cells_goes_from_lock_to_lock)
+{
+	enum { N = 4096 };
+	static gort_rwmutex locks[N];
+	gort_rwmutex *a = &locks[0], *b = a;
+	do
+		b++;
+	while (b < locks + N &&
+	       rt_hash_of_word(&b->reader_count) >> 56 != rt_hash_of_word(&a->reader_count) >> 56);
+	CHECK(b < locks + N);
+	if (!make_biased(a))
+		return;
+	gort_sleep(5 * GORT_MILLISECOND);
+	for (int i = 0; i < 2 * RT_CALM_DOWN; i++) {
+		gort_rwmutex_rlock(b);
+		gort_rwmutex_rlock(b);
+		gort_rwmutex_runlock(b);
+		gort_rwmutex_runlock(b);
+	}
+	gort_rwmutex_runlock(a);
+	gort_rwmutex_runlock(a);
+	gort_sleep(5 * GORT_MILLISECOND);
+	make_biased(b); // nobody is in a
+	CHECK(rt_is_biased(a->reader_count));
+	gort_rwmutex_rlock(a);
+	CHECK(!gort_rwmutex_try_lock(a));
+	gort_rwmutex_runlock(a);
+	CHECK(gort_rwmutex_try_lock(a));
+	CHECK(!gort_rwmutex_try_lock(b));
+	gort_rwmutex_runlock(b);
+	gort_rwmutex_runlock(b);
+	CHECK(gort_rwmutex_try_lock(b));
 }

@@ -20,7 +20,7 @@ check_against_array(gort_sharded_map *m)
 	uint64_t state = 7;
 	ptrdiff_t n = 0;
 	memset(present, 0, sizeof(present));
-	for (int step = 0; step < 100000; step++) {
+	for (int step = 0; step < 200000; step++) {
 		int k = (int)(rt_rand_next(&state) % KEYS), v = -1;
 		switch (rt_rand_next(&state) % 4) {
 		case 0:

@@ -7,6 +7,8 @@
 
 TestSuite(slice, .timeout = 60);
 
+struct nothing {
+};
 struct bytes24 {
 	unsigned char b[24];
 };
@@ -219,6 +221,17 @@ BOUNDS(make_len, "makeslice: len out of range", gort_make_slice(int, minus, 4))
 BOUNDS(make_len_huge, "makeslice: len out of range", gort_make_slice(int, PTRDIFF_MAX - five, PTRDIFF_MAX))
 BOUNDS(make_cap, "makeslice: cap out of range", gort_make_slice(int, five, 4))
 BOUNDS(make_cap_huge, "makeslice: cap out of range", gort_make_slice(int, five, PTRDIFF_MAX))
+BOUNDS(make_cap_negative, "makeslice: cap out of range", gort_make_slice(int, 0, minus))
+BOUNDS(append_slice_overflow, "growslice: len out of range",
+       gort_append_slice(int, &s, ((gort_slice){s.array, PTRDIFF_MAX, PTRDIFF_MAX})))
+BOUNDS(append_slice_huge, "growslice: len out of range",
+       gort_append_slice(int, &s, ((gort_slice){s.array, PTRDIFF_MAX / 2, PTRDIFF_MAX / 2})))
+BOUNDS(append_pointers_huge, "growslice: len out of range",
+       s = ((gort_slice){s.array, PTRDIFF_MAX / 8, PTRDIFF_MAX / 8});
+       gort_append(void *, &s, NULL))
+BOUNDS(append_nothings_overflow, "growslice: len out of range",
+       s = ((gort_slice){s.array, PTRDIFF_MAX, PTRDIFF_MAX});
+       gort_append(struct nothing, &s, {}))
 BOUNDS(grow_huge, "growslice: len out of range",
        s = ((gort_slice){s.array, PTRDIFF_MAX / 4, PTRDIFF_MAX / 4});
        gort_append(int, &s, 1))

@@ -83,6 +83,28 @@ Test(threads, one_line_tells)
 		     "gort: cannot start the monitor thread (Resource temporarily unavailable); long-running goroutines will not be preempted");
 }
 
+// Eight Ps, a hundred goroutines, one M: it tries again and again, and says so once.
+static void
+many_tries(void)
+{
+	atomic_store(&threads_left, 1); // beside those that run already
+	while (atomic_load(&threads_left) > -3) { // it has failed three times
+		atomic_store(&n, 0);
+		hundred();
+	}
+	_exit(0);
+}
+
+Test(threads, one_line_for_all_that_cannot_be_started)
+{
+	char out[8192];
+	int status = on_gort_exits(many_tries, out, sizeof out);
+	cr_assert(status == 0, "exit status %d, stderr: %s", status, out);
+	cr_assert(strcmp(out, "gort: cannot start a thread (Resource temporarily unavailable); "
+			      "going on with those there are\n") == 0,
+		  "stderr: %s", out);
+}
+
 static void
 blocked(void)
 {

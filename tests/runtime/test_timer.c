@@ -481,6 +481,35 @@ Test(coalesce, delays_only_where_many_fire_and_never_by_more_than_200us)
 		}
 }
 
+// ---- very many at once ----
+
+static _Atomic int crowd;
+
+static void
+count_crowd(void *wg)
+{
+	int n = gort_num_goroutine(), most = atomic_load(&crowd);
+	while (n > most && !atomic_compare_exchange_weak(&crowd, &most, n))
+		;
+	gort_waitgroup_done(wg);
+}
+
+// Their goroutines run while they fire, not all of them afterwards.
+GORT_TEST(after_func, many_that_are_due_let_their_goroutines_run)
+{
+	enum { MANY = 20000 };
+	gort_waitgroup wg = {0};
+	gort_maxprocs(1);
+	gort_waitgroup_add(&wg, MANY);
+	int64_t start = gort_nanotime();
+	for (int i = 0; i < MANY; i++)
+		gort_after_func(MS + i % 1000, count_crowd, &wg);
+	while (gort_nanotime() - start < 2 * MS)
+		;
+	gort_waitgroup_wait(&wg);
+	CHECK(crowd < MANY / 10);
+}
+
 // ---- sleeping ----
 
 static void

@@ -115,6 +115,44 @@ rt_getsp(void)
 			      : "rax", "cc", "memory"                                              \
 			      : failed)
 
+// The same, for a cell of the CPU's own: cells has one of 64 bytes for each of ncpu CPUs, {owner, n}. cpu_id
+// is read within the sequence: the thread has not left that CPU when it stores.
+#define RT_RSEQ_ADD_IF(off, p, mask, masked, cells, ncpu, least, delta, failed)                    \
+	__asm__ volatile goto(".pushsection __rseq_cs,\"aw\"\n\t"                                  \
+			      ".balign 32\n"                                                       \
+			      "0:\t.long 0, 0\n\t"                                                \
+			      ".quad 1f, 2f - 1f, 4f\n\t"                                         \
+			      ".popsection\n\t"                                                   \
+			      "xorl %%eax, %%eax\n\t"                                             \
+			      ".byte 0x0f, 0x1f, 0x80\n\t" /* nopl 0x53053053(%rax) */            \
+			      ".long 0x53053053\n"                                                \
+			      "4:\ttestq %%rax, %%rax\n\t"                                        \
+			      "jnz %l[" #failed "]\n\t"                                           \
+			      "leaq 0b(%%rip), %%rax\n\t"                                         \
+			      "movq %%rax, %%fs:8(%0)\n"                                           \
+			      "1:\tmovl %%fs:4(%0), %%ecx\n\t"                                    \
+			      "cmpl %3, %%ecx\n\t" /* unsigned: nor a thread without a number */   \
+			      "jae %l[" #failed "]\n\t"                                           \
+			      "movl (%1), %%edx\n\t"                                              \
+			      "andl %4, %%edx\n\t"                                                \
+			      "cmpl %5, %%edx\n\t"                                                \
+			      "jne %l[" #failed "]\n\t"                                           \
+			      "shlq $6, %%rcx\n\t"                                                \
+			      "cmpq %1, (%2, %%rcx)\n\t"                                          \
+			      "jne %l[" #failed "]\n\t"                                           \
+			      "movq 8(%2, %%rcx), %%rdx\n\t"                                      \
+			      "cmpq %6, %%rdx\n\t"                                                \
+			      "jl %l[" #failed "]\n\t"                                            \
+			      "addq %7, %%rdx\n\t"                                                \
+			      "movq %%rdx, 8(%2, %%rcx)\n"                                         \
+			      "2:"                                                                 \
+			      :                                                                    \
+			      : "r"((off)), "r"(p), "r"(cells), "r"((uint32_t)(ncpu)),             \
+				"i"((int32_t)(mask)), "i"((int32_t)(masked)), "i"((int32_t)(least)), \
+				"i"((int32_t)(delta))                                              \
+			      : "rax", "rcx", "rdx", "cc", "memory"                                \
+			      : failed)
+
 // 16 bytes at once. Every CPU with AVX loads 16 aligned bytes as one (Intel and AMD say so); for others
 // there is the compare-and-swap, which needs the memory to be writable.
 RT_INLINE void

@@ -97,7 +97,7 @@ struct gort_map_funcs {
 
 #define GORT_MAP_WRITING_ (1u << 27)
 
-// ---- the inlined lookup of the default engine; layouts: runtime/data/swiss.c ----
+// ---- the inlined lookup of the default engine; layouts: runtime/data/swiss.h ----
 
 #ifdef __cplusplus
 typedef volatile uint32_t gort_map_state_; // C++ has no _Atomic, and only reads it, in gort_map_next
@@ -147,6 +147,14 @@ gort_group_match_(const uint16_t *p, uint16_t w)
 #endif
 }
 
+// The same from memory: what one match loaded is not kept for another that is hardly ever made.
+static inline __attribute__((always_inline)) unsigned
+gort_group_match_again_(const uint16_t *p, uint16_t w)
+{
+	__asm__("" : "+r"(p));
+	return gort_group_match_(p, w);
+}
+
 // A constant of K and V that a map made for them has in shape; 0 when the macros leave the lookup to
 // the library.
 #define gort_map_shape_(class, keysize, elemsize)                                                  \
@@ -155,13 +163,25 @@ gort_group_match_(const uint16_t *p, uint16_t w)
 			   (uint32_t)(keysize)                                                     \
 		 : 0u)
 
+// The halves of a product, folded: each bit depends on all of a and b. (gcc takes a 128-bit product's halves
+// apart in memory; hence the instruction itself.)
+static inline __attribute__((always_inline)) uint64_t
+gort_map_fold_(uint64_t a, uint64_t b)
+{
+#if defined(__x86_64__) && !defined(__clang__)
+	uint64_t lo, hi;
+	__asm__("mulq %3" : "=a"(lo), "=d"(hi) : "%0"(a), "rm"(b) : "cc");
+	return lo ^ hi;
+#else
+	__extension__ unsigned __int128 p = (unsigned __int128)a * b;
+	return (uint64_t)(p >> 64) ^ (uint64_t)p;
+#endif
+}
+
 static inline __attribute__((always_inline)) uint64_t
 gort_map_hash64_(uint64_t k, uint64_t seed, uint64_t mul)
 {
-	__extension__ typedef unsigned __int128 u128;
-	u128 p = (u128)(k ^ seed) * mul;
-	p = (u128)((uint64_t)(p >> 64) ^ (uint64_t)p ^ seed) * 0x9e3779b97f4a7c15u;
-	return (uint64_t)(p >> 64) ^ (uint64_t)p;
+	return gort_map_fold_(gort_map_fold_(k ^ seed, mul), 0x9e3779b97f4a7c15u);
 }
 
 GORT_API gort_map *gort_make_map_(const struct gort_maptype **cache, const gort_type *key,
@@ -202,7 +222,7 @@ gort_map_get_int_(gort_map *map, uint64_t k, size_t keysize, uint32_t shape, siz
 			__builtin_memcpy(&have, slot, keysize);
 			if (__builtin_expect(have == k, 1))
 				return slot + elemoff;
-		} else if (__builtin_expect(gort_group_match_(group, 0) != 0, 1)) {
+		} else if (__builtin_expect(gort_group_match_again_(group, 0) != 0, 1)) {
 			return 0;
 		}
 	}

@@ -151,12 +151,11 @@ typedef struct gort_rwmutex {
 	gort_mutex w;	      // held by the writer, or wanted by those that come after it
 	uint32_t writer_sem;  // the writer waits here for readers to leave
 	uint32_t reader_sem;  // readers wait here for the writer to leave
-	int32_t reader_count; // readers; less 1 << 30 while there is a writer; bits 28 and 29: contended
+	int32_t reader_count; // readers; less 1 << 30 while there is a writer; bits 28, 29: contended, biased
 	int32_t reader_wait;  // readers that the writer waits for
 } gort_rwmutex;
 
 GORT_API void gort_rwmutex_rlock_slow_(gort_rwmutex *rw);
-GORT_API void gort_rwmutex_rlock_wait_(gort_rwmutex *rw);
 
 // gort_rwmutex_rlock locks rw for reading, blocking while a writer has it or waits for it. Not to be
 // nested: a writer that comes between two read locks of one goroutine makes a deadlock.
@@ -164,15 +163,13 @@ GORT_API void gort_rwmutex_rlock_wait_(gort_rwmutex *rw);
 static inline void
 gort_rwmutex_rlock(gort_rwmutex *rw)
 {
-	int32_t count = __atomic_load_n(&rw->reader_count, __ATOMIC_RELAXED);
-	// An uncontended word only from 0: see rwmutex.c. No addition, whatever the bit said a moment ago.
 	// Acquire: pairs with the writer's release when it leaves.
-	count &= -(count >> 29 & 1);
-	if (__builtin_expect(!__atomic_compare_exchange_n(&rw->reader_count, &count, count + 1, false,
-							  __ATOMIC_ACQUIRE, __ATOMIC_RELAXED), 0))
+	int32_t free = 0;
+	if (__builtin_expect(__atomic_load_n(&rw->reader_count, __ATOMIC_RELAXED) != 0 ||
+				     !__atomic_compare_exchange_n(&rw->reader_count, &free, 1, false,
+								  __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
+			     0))
 		gort_rwmutex_rlock_slow_(rw);
-	else if (__builtin_expect(count < 0, 0))
-		gort_rwmutex_rlock_wait_(rw);
 }
 
 // gort_rwmutex_runlock undoes one read lock. Fatal with "sync: RUnlock of unlocked RWMutex".
