@@ -15,6 +15,7 @@
 
 #include "base/base.h"
 #include "debug/env.h"
+#include "os/os.h"
 #include "sched/sched.h"
 #include "sched/stack.h"
 
@@ -203,6 +204,66 @@ GORT_TEST(stack, bounds_and_top_pages_of_many)
 	wait_for(64);
 	gort_chan_close(gate);
 	CHECK(__builtin_popcountll(tops) > 32);
+}
+
+enum { DEEP_STACKS = 200 };
+static uintptr_t deep_lo[DEEP_STACKS], deep_hi[DEEP_STACKS];
+
+static void
+touch_stack(int i, gort_chan *gate)
+{
+	char page[100 << 10];
+	memset(page, 1, sizeof page);
+	__asm__ volatile("" : : "r"(page) : "memory");
+	CHECK(rt_stack_bounds(rt_getsp(), &deep_lo[i], &deep_hi[i]));
+	one();
+	gort_chan_recv(gate, NULL);
+}
+
+static int
+count_deep_stacks(void)
+{
+	int deep = 0;
+	for (int i = 0; i < DEEP_STACKS; i++)
+		deep += rt_os_resident(deep_lo[i], deep_hi[i]) > 32 << 10;
+	return deep;
+}
+
+static void
+make_deep_stacks(void)
+{
+	gort_maxprocs(1);
+	gort_chan *gate = gort_make_chan(int, 0);
+	for (int i = 0; i < DEEP_STACKS; i++)
+		gort_go(touch_stack, i, gate);
+	wait_for(DEEP_STACKS);
+	gort_chan_close(gate);
+	wait_until_alone();
+	CHECK(count_deep_stacks() == DEEP_STACKS);
+}
+
+GORT_TEST(stack, memory_of_dead_ones_is_returned_on_demand)
+{
+	make_deep_stacks();
+	gort_free_os_memory();
+	CHECK(count_deep_stacks() <= (int)GFREE_MAX); // what the P keeps
+}
+
+GORT_TEST(stack, memory_of_dead_ones_is_returned_after_cycles_without_use)
+{
+	make_deep_stacks();
+	gort_gc();
+	gort_sleep(50 * GORT_MILLISECOND); // the scavenger has had time for all
+	CHECK(count_deep_stacks() == DEEP_STACKS);
+	for (int i = 0; i < 1000 && count_deep_stacks() > (int)GFREE_MAX; i++) {
+		if (i < 2)
+			gort_gc();
+		gort_sleep(10 * GORT_MILLISECOND);
+	}
+	CHECK(count_deep_stacks() <= (int)GFREE_MAX);
+	// They serve again.
+	atomic_store(&n, 0);
+	make_deep_stacks();
 }
 
 #if !RT_ASAN // which reports faults itself
