@@ -30,6 +30,11 @@ void rt_gobuf_init_call(struct gobuf *b, uintptr_t hi, void (*fn)(void *), void 
 // The same for a scheduling stack: the first switch to it calls fn, which never returns.
 void rt_gobuf_init_raw(struct gobuf *b, uintptr_t hi, void (*fn)(void));
 
+// Of the words from *lo to hi, both aligned, those that lie in [base, base + n], in their order: puts at most
+// RT_FOUND of them into found, and into *lo where to go on (hi: all were looked at). Returns how many. n < 2^63.
+enum { RT_FOUND = 64 };
+size_t rt_find_words(uintptr_t *lo, uintptr_t hi, uintptr_t base, uintptr_t n, uintptr_t found[RT_FOUND]);
+
 // Runs fn(arg) on the stack whose top is sp, on the same thread, and returns. Unwinders cross it.
 void rt_call_on(uintptr_t sp, void (*fn)(void *), void *arg);
 // As above, after storing the caller's stack pointer in *from with its callee-saved registers pushed

@@ -667,17 +667,26 @@ root_pointer(struct gcwork *w, uintptr_t p)
 
 // A word that was seen has done its work: what it points to is marked, or was free and will be black when it
 // is allocated (rt_gc_span_cached).
-NO_SANITIZE void
+RT_INLINE void
+root_word(struct gcwork *w, uintptr_t p)
+{
+	uintptr_t *seen = &w->seen[p / sizeof(uintptr_t) % SEEN];
+	if (*seen == p)
+		return;
+	*seen = p;
+	root_pointer(w, p);
+}
+
+void
 rt_mark_root_range(struct gcwork *w, uintptr_t lo, uintptr_t hi)
 {
-	for (lo = rt_round_up(lo, sizeof(uintptr_t)); lo + sizeof(uintptr_t) <= hi;
-	     lo += sizeof(uintptr_t)) {
-		uintptr_t p = load_word(lo), *seen = &w->seen[p / sizeof(uintptr_t) % SEEN];
-		if (p - w->base > w->grown) // == grown: one past the last byte
-			continue;
-		if (*seen == p)
-			continue;
-		*seen = p;
-		root_pointer(w, p);
+	uintptr_t found[RT_FOUND];
+	lo = rt_round_up(lo, sizeof(uintptr_t));
+	hi = rt_round_down(hi, sizeof(uintptr_t));
+	while (lo < hi) {
+		// A word of base + grown is one past the last byte.
+		size_t n = rt_find_words(&lo, hi, w->base, w->grown, found);
+		for (size_t i = 0; i < n; i++)
+			root_word(w, found[i]);
 	}
 }

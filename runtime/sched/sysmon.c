@@ -11,6 +11,8 @@
 #include <signal.h>
 #include <string.h>
 
+#include <gort/mem.h>
+
 #include "base/print.h"
 #include "debug/env.h"
 #include "gc/gc.h"
@@ -38,6 +40,7 @@ static struct {
 	int64_t syssince; // when syscalltick was first seen
 	bool asked;       // preemption of this tick
 } seen[MAX_WATCHED];
+GORT_NOSCAN(seen)
 
 static bool
 others_wait(struct p *pp)
