@@ -679,9 +679,19 @@ next_straight(struct p *pp)
 	return gp;
 }
 
+static RT_NOINLINE void
+check_stack(const struct g *gp, uintptr_t sp)
+{
+	if (sp - gp->stack.lo >= gp->stack.hi - gp->stack.lo)
+		rt_fatal("a goroutine left its stack (longjmp to another's, or a stack of the program's own)");
+}
+
 void
 rt_switch_away(struct m *mp, struct g *gp, struct finish fin)
 {
+	// Most stacks end where their g begins: that needs no look at another of its lines.
+	if (rt_unlikely((uintptr_t)gp - rt_getsp() > rt_stack_bytes))
+		check_stack(gp, rt_getsp());
 	mp->fin = fin;
 	rt_store(&gp->m, NULL);
 	struct g *next = mp->p && !mp->lockedg ? next_straight(mp->p) : NULL;

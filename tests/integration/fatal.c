@@ -3,6 +3,7 @@
 #include <gort.h>
 
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -210,6 +211,22 @@ thread_cancelled(void)
 	gort_sleep(10 * GORT_SECOND);
 }
 
+static jmp_buf app_frame;
+
+static void
+jump_to_app(void)
+{
+	longjmp(app_frame, 1);
+}
+
+NOINLINE static void
+jumped(void)
+{
+	if (setjmp(app_frame) == 0)
+		gort_go(jump_to_app);
+	gort_sleep(10 * GORT_SECOND); // goroutine 1, then as the other one
+}
+
 static int
 app(int argc, char **argv)
 {
@@ -239,6 +256,7 @@ app(int argc, char **argv)
 		{"panic_in_goroutine", panic_in_goroutine},
 		{"thread_ended", thread_ended},
 		{"thread_cancelled", thread_cancelled},
+		{"jumped", jumped},
 	};
 	for (size_t i = 0; argc > 1 && i < sizeof all / sizeof *all; i++)
 		if (strcmp(argv[1], all[i].name) == 0)

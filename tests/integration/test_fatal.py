@@ -118,6 +118,11 @@ class Fatal(check.TestCase):
         none = self.crash('panic_in_goroutine', GORT_TRACEBACK='none')
         self.assertEqual(len(HEADER.findall(none.err)), 0, str(none))
 
+    def test_a_goroutine_must_not_leave_its_stack(self):
+        r = self.crash('jumped', GORT_MAXPROCS='1')
+        self.assertTrue(r.err.startswith("fatal error: a goroutine left its stack (longjmp to another's, or a "
+                                         "stack of the program's own)\n"), str(r))
+
     def test_a_goroutine_must_not_end_its_thread(self):
         for name in 'thread_ended', 'thread_cancelled':
             for procs in '1', '2':

@@ -32,7 +32,8 @@ GORT_API int gort_run(int (*app)(int, char **), int argc, char **argv);
 // checked against its prototype and converted as in any call, before the goroutine exists. A struct
 // argument or result does not compile: pass a pointer to memory that outlives the call. A parameter of
 // type long double is not supported. The goroutine ends when fn returns or calls gort_goexit.
-// On it pthread_exit and pthread_cancel, which would end its thread, are fatal errors.
+// On it pthread_exit and pthread_cancel, which would end its thread, are fatal errors. So is longjmp (or another
+// switch of stacks) that leaves its stack: found when it would block.
 //
 // The stack of a goroutine has a fixed size, 192 KiB unless the environment variable GORT_STACK (bytes,
 // or with a suffix KiB or MiB) says otherwise; only touched pages cost memory. Running over it prints
