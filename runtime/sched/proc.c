@@ -17,6 +17,10 @@
 // stores p->status, then looks at its queue and npidle; the other side lets npidle grow before it reads that
 // status (recheck). Again seq_cst, so that one sees the other.
 //
+// Timers. Who arms one that nobody waits for leaves it to a spinning M, if there is one. So a spinning M that
+// finds work wakes the next one also when nobody waits for the earliest timer, and so does who lets a P go
+// idle without a look at others' timers (rt_handoffp). sysmon looks now and then.
+//
 // Go: runtime/proc.go.
 #include <errno.h>
 #include <stdlib.h>
@@ -479,7 +483,7 @@ resetspinning(struct m *mp)
 	pause_end(&sched.nextpause);
 	if (atomic_fetch_sub(&sched.nmspinning, 1) <= 0)
 		rt_throw("resetspinning: negative nmspinning");
-	if (rt_load(&sched.runqsize) > 0 || !rt_paused(&sched.ringpause))
+	if (!rt_paused(&sched.ringpause) || rt_load(&sched.runqsize) > 0 || rt_poll_unwatched())
 		rt_wakep(); // maybe there is more, which nobody comes to by himself
 }
 

@@ -128,6 +128,8 @@ void rt_timers_move(struct p *from, struct p *to);
 int64_t rt_timers_next(void);
 // What an idle M should sleep for: the earliest timer, RT_NEVER for the network alone, 0 for neither.
 int64_t rt_poll_until(void);
+// Is there something to wait for and no M that does?
+bool rt_poll_unwatched(void);
 // Sleeps (M without a P) until then, or a wake, or the network; see schedt.polluntil. Returns the
 // goroutines whose descriptors became ready, by schedlink, still Gwaiting.
 uint32_t rt_poll_seq(void);

@@ -211,6 +211,8 @@ sysmon(void *arg)
 			rt_schedtrace(now);
 		collect_now_and_then(now);
 		poll_network(now);
+		if (rt_load(&sched.npidle) > 0 && rt_poll_unwatched())
+			rt_wakep();
 		if (retake(now) > 0) {
 			idle = 0;
 			sleep = MIN_SLEEP_NS;

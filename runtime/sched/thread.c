@@ -243,9 +243,9 @@ rt_handoffp(struct p *pp)
 		rt_startm(pp, false);
 		return;
 	}
-	int64_t when = rt_load(&pp->timer0when);
 	rt_pidleput_locked(pp);
 	rt_unlock(&sched.lock);
+	int64_t when = rt_poll_until(); // of others, too: their Ps may have gone idle in view of this one
 	if (when)
 		rt_poll_wake(when);
 }

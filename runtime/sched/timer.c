@@ -456,6 +456,12 @@ rt_poll_coalesce(int64_t until, int64_t now, int64_t took, uint32_t fired)
 	return rt_max(until, now + ENOUGH * took / fired);
 }
 
+bool
+rt_poll_unwatched(void)
+{
+	return atomic_load(&sched.polluntil) == 0 && rt_poll_until() != 0;
+}
+
 // The variables belong to the M that has put its time into polluntil.
 static int64_t
 coalesce(int64_t until)

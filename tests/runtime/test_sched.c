@@ -549,6 +549,27 @@ GORT_TEST(putoff, who_waits_behind_one_that_computes_is_taken_in_a_pause, .timeo
 	}
 }
 
+static void
+sleep_often(bool locked)
+{
+	if (locked)
+		gort_lock_os_thread();
+	for (int i = 0; i < 3000; i++) {
+		rt_store(&sched.ringpause.until, UINT64_MAX);
+		gort_sleep((1 + i % 7) * 10 * GORT_MICROSECOND);
+	}
+	one();
+}
+
+// A locked thread goes idle without a look at others' timers: somebody else must have it in view.
+GORT_TEST(putoff, timers_are_watched_when_locked_threads_are_the_last_to_go_idle, .timeout = 60)
+{
+	gort_maxprocs(4);
+	for (int i = 0; i < 8; i++)
+		gort_go(sleep_often, i % 2 == 0);
+	wait_for(8);
+}
+
 TestSuite(stop, .timeout = 60);
 
 static _Atomic int safe_step; // 1: in fn, 2: fn may return, 3: back in the caller
