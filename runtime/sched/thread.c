@@ -70,6 +70,7 @@ static void
 report_thread_left(void *mp)
 {
 	(void)mp;
+	rt_tls_set_depth(1); // whether or not its P has been taken: to wait for one would be on the wrong stack
 	rt_fatal("a goroutine ended its thread (pthread_exit or pthread_cancel)");
 }
 
