@@ -8,9 +8,9 @@
 // of two between them these pages would share the low bits of their numbers, and with them one or two sets
 // of the TLB: with a hundred goroutines each visit would cost a walk through the page tables.
 //
-// The g lives at the top of its slot for ever, so stacks are reused as their g's are: LIFO, without a
-// system call. Memory is committed by touching it and returned by the scavenger. The colour shifts the
-// top by up to 1 KiB within its page, so that hot lines of many goroutines do not share a cache set.
+// The g lives at the top of its slot for ever, so stacks are reused as their g's are: LIFO, without a system
+// call. Memory is committed by touching it and returned by the scavenger (rt_gfree_release). The colour shifts
+// the top by up to 1 KiB within its page, so that hot lines of many goroutines do not share a cache set.
 //
 // Larger stacks (goroutine 1, gort_go_stack) are mappings of their own, their g's in persistent memory.
 #pragma once
