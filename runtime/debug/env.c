@@ -203,15 +203,16 @@ int32_t
 rt_env_maxprocs(void)
 {
 	const char *var, *v = lookup("GORT_MAXPROCS", "GOMAXPROCS", &var);
-	int32_t def = default_maxprocs();
+	int32_t def = rt_min(default_maxprocs(), RT_MAX_PROCS);
 	int64_t n;
 	if (!v)
 		return def;
-	if (parse_int(v, strlen(v), 1, INT32_MAX, &n))
+	if (parse_int(v, strlen(v), 1, RT_MAX_PROCS, &n))
 		return (int32_t)n;
-	char instead[64];
+	char accepted[64], instead[64];
+	rt_snprintf(accepted, sizeof accepted, "an integer from 1 to %d", RT_MAX_PROCS);
 	rt_snprintf(instead, sizeof instead, "%d, the CPUs this process may use", def);
-	complain(var, v, strlen(v), "an integer of at least 1", instead);
+	complain(var, v, strlen(v), accepted, instead);
 	return def;
 }
 

@@ -16,6 +16,7 @@ enum { RT_TRACEBACK_NONE, RT_TRACEBACK_SINGLE, RT_TRACEBACK_ALL, RT_TRACEBACK_SY
 extern int rt_traceback_level;
 
 void rt_env_init(void);
+enum { RT_MAX_PROCS = 1024 };
 int32_t rt_env_maxprocs(void); // GORT_MAXPROCS / GOMAXPROCS or the default
 int32_t rt_env_gcpercent(void); // GOGC; -1 off
 int64_t rt_env_memlimit(void); // GOMEMLIMIT; INT64_MAX none

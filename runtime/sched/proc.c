@@ -42,8 +42,6 @@
 #include "sched/schedstat.h"
 #include "sched/stack.h"
 
-#define MAX_PROCS 1024
-
 struct schedt sched;
 struct p **allp;
 _Atomic int32_t nallp, gomaxprocs;
@@ -865,7 +863,7 @@ gort_maxprocs(int n)
 	int old = gomaxprocs;
 	if (n <= 0 || n == old)
 		return old;
-	n = rt_min(n, MAX_PROCS);
+	n = rt_min(n, RT_MAX_PROCS);
 	rt_enter();
 	rt_stop_world("GOMAXPROCS");
 	old = gomaxprocs;
@@ -900,10 +898,10 @@ rt_schedinit(void)
 	gort_num_cpu(); // fixed from here on
 	sched.start_ns = rt_nanotime();
 	sched.start_ticks = rt_cputicks();
-	allp = rt_persistent_alloc(MAX_PROCS * sizeof *allp, RT_CACHE_LINE, NULL);
+	allp = rt_persistent_alloc(RT_MAX_PROCS * sizeof *allp, RT_CACHE_LINE, NULL);
 	rt_mcommoninit(&m0);
 	rt_minit(&m0);
-	int32_t n = rt_min(rt_env_maxprocs(), MAX_PROCS);
+	int32_t n = rt_env_maxprocs();
 	rt_procresize(n);
 	rt_lock(&sched.lock);
 	for (int32_t i = n - 1; i >= 0; i--) {

@@ -30,7 +30,6 @@
 #define POLL_LOOKS 16      // ... so many times, for each takes a few events only
 #define OFFER_NS 500000
 #define RECHECK_NS 1000000000
-#define MAX_WATCHED 1024
 
 _Atomic int64_t rt_gc_period = 120 * (int64_t)1000000000;
 
@@ -39,7 +38,7 @@ static struct {
 	int64_t since;    // when schedtick was first seen
 	int64_t syssince; // when syscalltick was first seen
 	bool asked;       // preemption of this tick
-} seen[MAX_WATCHED];
+} seen[RT_MAX_PROCS];
 GORT_NOSCAN(seen)
 
 static bool

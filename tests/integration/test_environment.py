@@ -9,13 +9,17 @@ import check
 BAD = [
     ('GOGC', 'abc'), ('GOGC', '50%'), ('GOGC', '99999999999'), ('GOGC', 'OFF'),
     ('GORT_MAXPROCS', '0'), ('GORT_MAXPROCS', '-1'), ('GORT_MAXPROCS', 'two'), ('GORT_MAXPROCS', '2x'),
+    ('GORT_MAXPROCS', '1025'),
     ('GORT_DEBUG', 'gctrace=x'), ('GORT_DEBUG', 'nosuchknob=1'), ('GORT_DEBUG', 'gctrace'),
     ('GOMEMLIMIT', 'abc'), ('GOMEMLIMIT', '10MB'), ('GOMEMLIMIT', '-5MiB'), ('GOMEMLIMIT', '99999999TiB'),
     ('GOMEMLIMIT', '1.5GiB'), ('GOMEMLIMIT', 'MiB'),
     ('GORT_STACK', 'large'), ('GORT_BARRIER', 'off'),
 ]
-GOOD = [('GOMEMLIMIT', 'off'), ('GOMEMLIMIT', '500MiB'), ('GOMEMLIMIT', '1000000000'), ('GOGC', '50'), ('GOGC', 'off'), ('GORT_MAXPROCS', '3'), ('GOMAXPROCS', '3'), ('GORT_DEBUG', 'gctrace=0'),
-        ('GORT_DEBUG', 'gctrace=0,scavtrace=0'), ('GODEBUG', 'madvdontneed=1'), ('GORT_BARRIER', 'snapshot')]
+GOOD = [
+    ('GOMEMLIMIT', 'off'), ('GOMEMLIMIT', '500MiB'), ('GOMEMLIMIT', '1000000000'), ('GOGC', '50'), ('GOGC', 'off'),
+    ('GORT_MAXPROCS', '3'), ('GOMAXPROCS', '3'), ('GORT_MAXPROCS', '1024'), ('GORT_DEBUG', 'gctrace=0'),
+    ('GORT_DEBUG', 'gctrace=0,scavtrace=0'), ('GODEBUG', 'madvdontneed=1'), ('GORT_BARRIER', 'snapshot'),
+]
 PROFILES = ['GORT_CPUPROFILE', 'GORT_MEMPROFILE', 'GORT_GOROUTINEPROFILE', 'GORT_MUTEXPROFILE']
 
 

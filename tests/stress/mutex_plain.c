@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The plain-store unlock against the first one to arrive beside it: many short lives of mutexes and
-// RWMutexes, in each of which four goroutines meet just when the lock is let go. A registration that an unlock overwrites leaves its
-// goroutine asleep for ever: the program ends in a deadlock report. (With rt_os_rseq_fence made a no-op,
-// runs of three seconds do.) The memory of a lock is overwritten as soon as the last one
-// has unlocked it: an unlock that writes to it later is seen.
+// The plain-store unlock against the first one to arrive beside it: many short lives of mutexes and RWMutexes, in
+// each of which four goroutines meet just when the lock is let go. A registration that an unlock overwrites leaves
+// its goroutine asleep for ever: the program ends in a deadlock report. (With rt_os_rseq_fence made a no-op, runs
+// of three seconds do.) The memory of a lock is overwritten as soon as the last one has unlocked it: an unlock
+// that writes to it later is seen.
 #include "stress.h"
 
 #include <string.h>

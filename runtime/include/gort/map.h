@@ -378,7 +378,8 @@ enum { GORT_EQUAL_BOOL, GORT_EQUAL_INT };
 
 // GORT_KEY(T, field, ...): at file scope, after the struct T: keys of type T are equal when these
 // fields are (up to 16; paths as inner.id too). Fields that are strings, floats, anys or arrays of
-// them compare as those do, structs by their bytes. Found by T's spelling in the source files that saw the declaration: declare it beside T.
+// them compare as those do, structs by their bytes. Found by T's spelling in the source files that saw the
+// declaration: declare it beside T.
 #define GORT_KEY(T, ...) GORT_KEY_(T, GORT_CAT(gort_key_, __COUNTER__), __VA_ARGS__)
 #define GORT_KEY_(T, id, ...)                                                                      \
 	static const struct gort_field GORT_CAT(id, _fields)[] = {                                 \
