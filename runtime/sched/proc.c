@@ -139,7 +139,7 @@ rt_procresize(int32_t n)
 			rt_store(&pp->status, Pdead);
 		}
 	}
-	rt_store(&gomaxprocs, n);
+	rt_store_release(&gomaxprocs, n); // sysmon reads allp without a lock
 }
 
 // ---- waking ----

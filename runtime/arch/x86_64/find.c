@@ -5,9 +5,10 @@
 
 #define NO_SANITIZE __attribute__((no_sanitize("address", "thread")))
 
-typedef int64_t words __attribute__((vector_size(32), aligned(8), may_alias));
+typedef uint64_t words __attribute__((vector_size(32), aligned(8), may_alias));
+typedef int64_t numbers __attribute__((vector_size(32)));
 typedef double lanes __attribute__((vector_size(32)));
-enum { LANES = sizeof(words) / sizeof(int64_t) };
+enum { LANES = sizeof(words) / sizeof(uint64_t) };
 
 NO_SANITIZE static size_t
 find_plain(uintptr_t *lo, uintptr_t hi, uintptr_t base, uintptr_t n, uintptr_t found[RT_FOUND])
@@ -28,12 +29,13 @@ __attribute__((target("avx2"))) NO_SANITIZE static size_t
 find_avx2(uintptr_t *lo, uintptr_t hi, uintptr_t base, uintptr_t n, uintptr_t found[RT_FOUND])
 {
 	const uintptr_t top = (uintptr_t)1 << 63;
-	const words zero = {0}, shift = zero + (int64_t)(base + top), most = zero + (int64_t)(n + top);
+	const words zero = {0}, shift = zero + (base + top);
+	const numbers most = (numbers)(zero + (n + top));
 	uintptr_t at = *lo;
 	size_t k = 0;
 	for (; hi - at >= 2 * sizeof(words) && k <= RT_FOUND - 2 * LANES; at += 2 * sizeof(words)) {
 		const words *v = (const words *)at;
-		words a = v[0] - shift <= most, b = v[1] - shift <= most;
+		numbers a = (numbers)(v[0] - shift) <= most, b = (numbers)(v[1] - shift) <= most;
 		unsigned hits = (unsigned)__builtin_ia32_movmskpd256((lanes)a) |
 				(unsigned)__builtin_ia32_movmskpd256((lanes)b) << LANES;
 		for (; hits; hits &= hits - 1)
