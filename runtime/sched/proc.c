@@ -17,6 +17,9 @@
 // stores p->status, then looks at its queue and npidle; the other side lets npidle grow before it reads that
 // status (recheck). Again seq_cst, so that one sees the other.
 //
+// An idle P has an empty ring: what a P has that loses its M without a look at it (in a stop, retired, no thread to
+// be had) goes to the global queue, at which everybody looks who lets a P go idle.
+//
 // Timers. Who arms one that nobody waits for leaves it to a spinning M, if there is one. So a spinning M that
 // finds work wakes the next one also when nobody waits for the earliest timer, and so does who lets a P go
 // idle without a look at others' timers (rt_handoffp). sysmon looks now and then.

@@ -405,6 +405,7 @@ release_world(void)
 			rt_store_release(&pp->status, Prunning);
 		} else {
 			rt_store(&pp->status, Pidle);
+			rt_runqdrain_locked(pp); // it was taken from a system call: its work may not have been offered
 			rt_pidleput_locked(pp);
 		}
 	}

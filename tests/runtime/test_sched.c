@@ -570,6 +570,43 @@ GORT_TEST(putoff, timers_are_watched_when_locked_threads_are_the_last_to_go_idle
 	wait_for(8);
 }
 
+static void
+start_and_leave(void)
+{
+	for (int i = 0; i < 20000; i++) {
+		rt_store(&sched.ringpause.until, UINT64_MAX);
+		gort_go(one);
+		gort_go(one);
+		gort_go(one);
+		gort_entersyscall();
+		for (int k = 0; k < 200; k++)
+			rt_cpu_relax();
+		gort_exitsyscall();
+		gort_gosched();
+	}
+	one();
+}
+
+// A stop may take a P from a system call, with goroutines in its ring that were offered to nobody.
+GORT_TEST(putoff, idle_ps_have_no_work_after_a_stop, .timeout = 60)
+{
+	gort_maxprocs(4);
+	gort_go(start_and_leave);
+	gort_go(start_and_leave);
+	long want = 2 * (20000 * 3 + 1);
+	while (atomic_load(&n) != want) {
+		rt_enter();
+		rt_stop_world("test");
+		rt_start_world();
+		rt_lock(&sched.lock);
+		for (struct p *pp = sched.pidle; pp; pp = pp->link)
+			CHECK(rt_runqempty(pp));
+		rt_unlock(&sched.lock);
+		rt_leave();
+		gort_gosched();
+	}
+}
+
 TestSuite(stop, .timeout = 60);
 
 static _Atomic int safe_step; // 1: in fn, 2: fn may return, 3: back in the caller
