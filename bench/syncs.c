@@ -113,12 +113,12 @@ rwmutex_read_parallel(struct bench *b)
 	bench_parallel(b, read_only, &rw);
 }
 
-static void
-write_1_in_100(struct bench_pb *pb, void *rw)
+static inline __attribute__((always_inline)) void
+write_1_in(int n, struct bench_pb *pb, gort_rwmutex *rw)
 {
 	int i = 0;
 	while (bench_next(pb)) {
-		if (++i % 100 == 0) {
+		if (++i % n == 0) {
 			gort_rwmutex_lock(rw);
 			gort_rwmutex_unlock(rw);
 		} else {
@@ -131,16 +131,13 @@ write_1_in_100(struct bench_pb *pb, void *rw)
 static void
 write_1_in_10(struct bench_pb *pb, void *rw)
 {
-	int i = 0;
-	while (bench_next(pb)) {
-		if (++i % 10 == 0) {
-			gort_rwmutex_lock(rw);
-			gort_rwmutex_unlock(rw);
-		} else {
-			gort_rwmutex_rlock(rw);
-			gort_rwmutex_runlock(rw);
-		}
-	}
+	write_1_in(10, pb, rw);
+}
+
+static void
+write_1_in_100(struct bench_pb *pb, void *rw)
+{
+	write_1_in(100, pb, rw);
 }
 
 static void
