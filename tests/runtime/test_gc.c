@@ -328,6 +328,14 @@ allocate_sampled(int n, size_t size)
 		gort_new_bytes(size);
 }
 
+// Whoever sweeps the last span says so, maybe just after gort_gc has returned elsewhere.
+static void
+wait_until_told_of_sweep(void)
+{
+	while (__atomic_load_n(&swept, __ATOMIC_RELAXED) != __atomic_load_n(&terminated, __ATOMIC_RELAXED))
+		gort_sleep(50 * GORT_MICROSECOND);
+}
+
 GORT_TEST(gc, rate_one_samples_every_object_and_reports_each_death_once)
 {
 	rt_store(&rt_mem_profile_rate, 1);
@@ -335,6 +343,7 @@ GORT_TEST(gc, rate_one_samples_every_object_and_reports_each_death_once)
 	atomic_fetch_or(&rt_hook_flags, RT_HOOK_HEAP);
 	allocate_sampled(2000, 1000); // takes the new rate at the latest with the next span
 	gort_gc();
+	wait_until_told_of_sweep();
 	sampled = sampled_bytes = freed = freed_bytes = 0;
 	long t = terminated, s = swept;
 	allocate_sampled(500, 1000);
@@ -343,6 +352,7 @@ GORT_TEST(gc, rate_one_samples_every_object_and_reports_each_death_once)
 	CHECK_EQ(sampled_bytes, 500 * 1024 + 10 * 106496);
 	gort_gc();
 	gort_gc();
+	wait_until_told_of_sweep();
 	CHECK_EQ(terminated - t, 2);
 	CHECK_EQ(swept - s, 2);
 	CHECK(freed >= 505); // a stale word may hold a few
