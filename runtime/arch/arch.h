@@ -35,6 +35,9 @@ void rt_gobuf_init_raw(struct gobuf *b, uintptr_t hi, void (*fn)(void));
 enum { RT_FOUND = 64 };
 size_t rt_find_words(uintptr_t *lo, uintptr_t hi, uintptr_t base, uintptr_t n, uintptr_t found[RT_FOUND]);
 
+// memcpy for memory of which the copied part is not used soon: a long one leaves the caches to others.
+void rt_copy_away(void *dst, const void *src, size_t n);
+
 // Runs fn(arg) on the stack whose top is sp, on the same thread, and returns. Unwinders cross it.
 void rt_call_on(uintptr_t sp, void (*fn)(void *), void *arg);
 // As above, after storing the caller's stack pointer in *from with its callee-saved registers pushed

@@ -25,7 +25,7 @@ static char *
 rawbytes(size_t n)
 {
 	rt_enter();
-	char *p = rt_mallocgc_noscan_raw(n);
+	char *p = rt_mallocgc_noscan_raw(n, n);
 	rt_leave();
 	return p;
 }

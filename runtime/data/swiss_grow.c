@@ -27,7 +27,8 @@ newtable(const struct gort_maptype *t, uint32_t cap, uint8_t localdepth)
 	size_t head = sizeof(struct meta) + rt_max(cap, GROUP) * sizeof(uint16_t), slots = (size_t)cap * t->unitsize;
 	table tab;
 	rt_enter();
-	char *p = rt_mallocgc_noscan_raw(t->noscan ? head + slots : head);
+	size_t bytes = t->noscan ? head + slots : head;
+	char *p = rt_mallocgc_noscan_raw(bytes, bytes);
 	tab.ctrl = (uint16_t *)(p + sizeof(struct meta));
 	tab.slots = t->noscan ? p + head : rt_mallocgc(slots, t->unit);
 	rt_leave();

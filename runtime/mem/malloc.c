@@ -108,9 +108,17 @@ new_span(unsigned spc)
 	return r;
 }
 
-// The first size bytes of the next run; size 0: a slot, cleared if need be and wanted.
+// What an object of size bytes at p may still hold is cleared from byte `from` on.
+RT_INLINE void
+clear_from(const struct mcache_slot *sl, uintptr_t p, size_t from, size_t size)
+{
+	if (sl->needzero && from < size)
+		memset((char *)p + from, 0, size - from);
+}
+
+// The first size bytes of the next run; size 0: a slot, cleared from byte `from` on if need be.
 RT_NOINLINE static void *
-alloc_slow(unsigned spc, size_t size, bool zero)
+alloc_slow(unsigned spc, size_t size, size_t from)
 {
 	enum refill r = rt_mcache_next_run(getmcache(), spc);
 	if (r == REFILL_NONE)
@@ -118,24 +126,22 @@ alloc_slow(unsigned spc, size_t size, bool zero)
 	struct mcache_slot *sl = &getmcache()->slot[spc];
 	uintptr_t p = sl->next;
 	sl->next = p + (size ? size : sl->elemsize);
-	if (zero && sl->needzero)
-		memset((void *)p, 0, sl->elemsize);
+	clear_from(sl, p, from, sl->elemsize);
 	if (rt_unlikely(r == REFILL_SAMPLE))
 		sampled((void *)p, sl->elemsize);
 	return (void *)p;
 }
 
 RT_INLINE void *
-alloc_small(unsigned spc, bool zero)
+alloc_small(unsigned spc, size_t from)
 {
 	struct mcache_slot *sl = &getmcache()->slot[spc];
 	uintptr_t p = sl->next;
 	size_t size = sl->elemsize;
 	if (rt_unlikely(p >= sl->limit))
-		return alloc_slow(spc, 0, zero);
+		return alloc_slow(spc, 0, from);
 	sl->next = p + size;
-	if (zero && sl->needzero)
-		memset((void *)p, 0, size);
+	clear_from(sl, p, from, size);
 	return (void *)p;
 }
 
@@ -158,7 +164,7 @@ alloc_tiny(size_t size)
 	uintptr_t p = place_tiny(sl->next, size);
 	c->tinyallocs++;
 	if (rt_unlikely(p + size > sl->limit))
-		return alloc_slow(RT_TINY_SPANCLASS, size, true);
+		return alloc_slow(RT_TINY_SPANCLASS, size, 0);
 	sl->next = p + size;
 	return (void *)p;
 }
@@ -166,7 +172,7 @@ alloc_tiny(size_t size)
 // ---- large objects ----
 
 static void *
-alloc_large(size_t size, const gort_type *t, bool noscan, bool zero)
+alloc_large(size_t size, const gort_type *t, bool noscan, size_t from)
 {
 	if (size > rt_heap.reserved)
 		out_of_memory(size);
@@ -174,10 +180,10 @@ alloc_large(size_t size, const gort_type *t, bool noscan, bool zero)
 	size_t bytes = (size_t)npages << RT_PAGE_SHIFT;
 	rt_gc_before_span(bytes);
 	unsigned spc = RT_SPANCLASS(0, noscan);
-	struct mspan *s = rt_mheap_alloc(npages, spc, zero || !noscan);
+	struct mspan *s = rt_mheap_alloc(npages, spc, from);
 	if (!s) {
 		rt_gc_emergency();
-		s = rt_mheap_alloc(npages, spc, zero || !noscan);
+		s = rt_mheap_alloc(npages, spc, from);
 		if (!s)
 			out_of_memory(size);
 	}
@@ -206,10 +212,10 @@ rt_mallocgc(size_t size, const gort_type *t)
 	if (rt_unlikely(size == 0))
 		return zerobase;
 	if (rt_unlikely(size > RT_MAX_SMALL_SIZE))
-		return alloc_large(size, t, false, true);
+		return alloc_large(size, t, false, 0);
 	if (t && t->spanclass && size == t->size) // 0: a type of the runtime's own, not interned
-		return alloc_small(t->spanclass, true);
-	return alloc_small(rt_spanclass_for(t, rt_sizeclass(size)), true);
+		return alloc_small(t->spanclass, 0);
+	return alloc_small(rt_spanclass_for(t, rt_sizeclass(size)), 0);
 }
 
 void *
@@ -218,18 +224,18 @@ rt_mallocgc_noscan(size_t size)
 	if (size < RT_TINY_SIZE)
 		return size ? alloc_tiny(size) : zerobase;
 	if (rt_unlikely(size > RT_MAX_SMALL_SIZE))
-		return alloc_large(size, NULL, true, true);
-	return alloc_small(RT_SPANCLASS(rt_sizeclass(size), true), true);
+		return alloc_large(size, NULL, true, 0);
+	return alloc_small(RT_SPANCLASS(rt_sizeclass(size), true), 0);
 }
 
 void *
-rt_mallocgc_noscan_raw(size_t size)
+rt_mallocgc_noscan_raw(size_t size, size_t raw)
 {
 	if (size <= RT_CLEAR_AHEAD_SIZE)
 		return rt_mallocgc_noscan(size);
 	if (rt_unlikely(size > RT_MAX_SMALL_SIZE))
-		return alloc_large(size, NULL, true, false);
-	return alloc_small(RT_SPANCLASS(rt_sizeclass(size), true), false);
+		return alloc_large(size, NULL, true, raw);
+	return alloc_small(RT_SPANCLASS(rt_sizeclass(size), true), raw);
 }
 
 bool
@@ -287,7 +293,7 @@ gort_new_(const gort_type *t)
 	unsigned spc = t->spanclass;
 	if (rt_unlikely(!spc))
 		return new_unusual(t);
-	void *p = spc == RT_TINY_SPANCLASS ? alloc_tiny(t->size) : alloc_small(spc, true);
+	void *p = spc == RT_TINY_SPANCLASS ? alloc_tiny(t->size) : alloc_small(spc, 0);
 	rt_leave();
 	return p;
 }

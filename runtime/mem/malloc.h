@@ -20,8 +20,8 @@ struct mcache *rt_mcache_alloc(void);
 void *rt_mallocgc(size_t size, const gort_type *t);
 // Pointer-free.
 void *rt_mallocgc_noscan(size_t size);
-// Pointer-free and not zeroed: the caller overwrites all of it at once.
-void *rt_mallocgc_noscan_raw(size_t size);
+// Pointer-free; the first raw bytes are not zeroed: the caller overwrites them at once.
+void *rt_mallocgc_noscan_raw(size_t size, size_t raw);
 // count objects of t; false when the product overflows or exceeds the address space.
 bool rt_array_size(size_t elem, ptrdiff_t count, size_t *bytes);
 // The size that an allocation of size bytes really gets (class or pages): for slice growth.

@@ -110,7 +110,7 @@ rt_mcentral_cachespan(unsigned spc)
 		rt_sweep_end();
 	}
 	if (!s)
-		s = rt_mheap_alloc(rt_spanclasses[spc].npages, spc, false);
+		s = rt_mheap_alloc(rt_spanclasses[spc].npages, spc, SIZE_MAX);
 	if (s)
 		s->cached = true;
 	return s;

@@ -139,9 +139,9 @@ init_span(struct mspan *s, uint32_t page, uint32_t npages, unsigned spc)
 	__atomic_store_n(&pi->inuse, 1, __ATOMIC_RELEASE);
 }
 
+// What happens to new pages: [lo, from) is touched, [from, hi) is cleared.
 struct pages {
-	char *lo, *hi;
-	bool clear;
+	char *lo, *from, *hi;
 };
 
 #define HUGE_PAGE ((uintptr_t)2 << 20)
@@ -151,16 +151,13 @@ static void
 prepare(void *arg)
 {
 	const struct pages *p = arg;
-	if (p->clear)
-		memset(p->lo, 0, (size_t)(p->hi - p->lo));
-	else
-		for (char *at = p->lo; at < p->hi;
-		     at = (char *)rt_round_up((uintptr_t)at + 1, HUGE_PAGE))
-			*(volatile char *)at = 0;
+	for (char *at = p->lo; at < p->from; at = (char *)rt_round_up((uintptr_t)at + 1, HUGE_PAGE))
+		*(volatile char *)at = 0;
+	memset(p->from, 0, (size_t)(p->hi - p->from));
 }
 
 struct mspan *
-rt_mheap_alloc(uint32_t npages, unsigned spc, bool zeroed)
+rt_mheap_alloc(uint32_t npages, unsigned spc, size_t raw)
 {
 	struct mheap *h = &rt_heap;
 	uint32_t scav;
@@ -184,9 +181,10 @@ rt_mheap_alloc(uint32_t npages, unsigned spc, bool zeroed)
 	rt_unlock(&h->lock);
 	s->needzero = scav < npages;
 	char *lo = (char *)h->base + ((uintptr_t)page << RT_PAGE_SHIFT);
-	struct pages p = {lo, lo + ((size_t)npages << RT_PAGE_SHIFT), zeroed && s->needzero};
+	size_t bytes = (size_t)npages << RT_PAGE_SHIFT;
+	struct pages p = {lo, lo + (s->needzero ? rt_min(raw, bytes) : bytes), lo + bytes};
 	// Before there is a span: whatever happens in a stop concerns pages in use, nothing else.
-	if (p.clear || fresh)
+	if (p.from < p.hi || fresh)
 		rt_safely(prepare, &p);
 	atomic_fetch_sub_explicit(&h->released, (uint64_t)scav << RT_PAGE_SHIFT, memory_order_relaxed);
 	atomic_fetch_add_explicit(&h->pagesinuse, npages, memory_order_relaxed);

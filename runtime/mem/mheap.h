@@ -132,9 +132,9 @@ uint64_t rt_other_bytes(void);   // everything else of the runtime's own
 
 void rt_mheap_init(void);
 
-// A span of npages pages for span class spc, its bits clear, not in any set; zeroed if asked for. NULL when
-// memory has run out. The world may stop meanwhile.
-struct mspan *rt_mheap_alloc(uint32_t npages, unsigned spc, bool zeroed);
+// A span of npages pages for span class spc, its bits clear, not in any set; zeroed from byte raw on. NULL
+// when memory has run out. The world may stop meanwhile.
+struct mspan *rt_mheap_alloc(uint32_t npages, unsigned spc, size_t raw);
 // Gives back a span that is in no set and holds no object.
 void rt_mheap_free(struct mspan *s);
 

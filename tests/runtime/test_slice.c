@@ -73,6 +73,32 @@ GORT_TEST(slice, append_keeps_elements_and_zeroes_the_rest)
 		CHECK_EQ(*gort_at(long, s, i), 0);
 }
 
+// Memory of the size classes that growing arrays get, full of what nobody should see again.
+static void
+leave_old_bytes(void)
+{
+	for (size_t n = 64; n < (size_t)16 << 20; n += n / 4)
+		for (int i = 0; i < 3; i++)
+			memset(gort_new_bytes(n), 0xff, n);
+	gort_gc();
+}
+
+// Only what an append does not write of a new array is cleared.
+GORT_TEST(slice, growth_on_used_memory_shows_no_old_bytes)
+{
+	leave_old_bytes();
+	gort_slice s = {0};
+	for (long i = 0; i < 1500000; i++) {
+		ptrdiff_t had = s.cap;
+		gort_append(uint64_t, &s, (uint64_t)i);
+		if (s.cap == had)
+			continue;
+		const uint64_t *a = s.array;
+		for (ptrdiff_t k = 0; k < s.cap; k++)
+			CHECK_EQ(a[k], (uint64_t)(k <= i ? k : 0));
+	}
+}
+
 GORT_TEST(slice, append_of_structs_and_pointers)
 {
 	gort_slice s = {0}, t = {0};
