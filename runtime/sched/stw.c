@@ -30,6 +30,7 @@
 
 #define CPU_PATIENCE_NS 10000000
 #define CPU_RETRY_NS 50000
+#define CPU_SHARE 8
 #define POLL_NS 10000
 #define ANSWER_NS 50000 // a signal takes some 15 us, and to wake up from a sleep costs as much again
 #define SIGNAL_EVERY_NS 1000000
@@ -41,6 +42,7 @@ static _Atomic bool stopping; // somebody is the stopper
 static _Atomic bool stopped;  // ... and everybody has stopped
 static int64_t stop_began;    // the stopper's: rt_nanotime when it became the one
 static bool stop_for_gc;
+static int64_t cpu_credit, cpu_credited; // ... and its patience; see cpu_patience
 
 // ---- being stopped ----
 
@@ -437,6 +439,17 @@ all_on_cpu(const struct m *self)
 	return true;
 }
 
+// How long this stop may wait for CPUs: an eighth of the time since the last one, and what that one left. A program
+// that collects every millisecond beside other processes would do little else otherwise: while it waits for a stop it
+// may reach the collector's hard limit, where nobody allocates.
+static int64_t
+cpu_patience(int64_t now)
+{
+	cpu_credit = rt_min(cpu_credit + (now - cpu_credited) / CPU_SHARE, (int64_t)CPU_PATIENCE_NS);
+	cpu_credited = now;
+	return cpu_credit;
+}
+
 // Where there are more Ps than CPUs some always wait.
 static void
 wait_for_cpus(const struct m *self)
@@ -444,9 +457,12 @@ wait_for_cpus(const struct m *self)
 	if (gomaxprocs > rt_os_ncpu())
 		return;
 	struct rt_note never = {0};
-	int64_t start = rt_nanotime();
-	while (!all_on_cpu(self) && rt_nanotime() - start < CPU_PATIENCE_NS)
+	int64_t start = rt_nanotime(), patience = cpu_patience(start), waited = 0;
+	while (waited < patience && !all_on_cpu(self)) {
 		rt_note_sleep_for(&never, CPU_RETRY_NS);
+		waited = rt_nanotime() - start;
+	}
+	cpu_credit -= waited;
 }
 
 int64_t
