@@ -168,6 +168,7 @@ end_assist(int64_t began)
 static void
 wait_at_limit(void)
 {
+	atomic_fetch_add_explicit(&sched.stopawaited, 1, memory_order_relaxed);
 	while (rt_gc_marking() && at_limit()) {
 		if (rt_load(&sched.gcwaiting)) {
 			rt_stop_here(NULL);
@@ -180,6 +181,7 @@ wait_at_limit(void)
 			rt_os_yield();
 		end_assist(began);
 	}
+	atomic_fetch_sub_explicit(&sched.stopawaited, 1, memory_order_relaxed);
 }
 
 // A stop takes long when threads that are to stop have no CPU: more Ps than CPUs, other processes. Whoever goes
@@ -188,11 +190,13 @@ static void
 wait_start0(void *arg)
 {
 	(void)arg;
+	atomic_fetch_add_explicit(&sched.stopawaited, 1, memory_order_relaxed);
 	while (rt_gc_starting() && at_limit())
 		if (rt_load(&sched.gcwaiting))
 			rt_stop_here(NULL);
 		else if (!rt_sweepone())
 			rt_os_yield();
+	atomic_fetch_sub_explicit(&sched.stopawaited, 1, memory_order_relaxed);
 }
 
 void

@@ -269,6 +269,7 @@ extern struct schedt {
 	// The stop in force (sched/stw.c). Under lock.
 	_Atomic int32_t stopwait;   // Ps not stopped yet
 	struct rt_note stopnote;
+	_Atomic int32_t stopawaited; // Ms that allocate no more before there was a stop
 	_Atomic uint32_t stopgen;   // futex word: Ms stopped in place wait for it to change
 	struct rt_note sysmonnote;
 	_Atomic bool sysmonwait;    // sysmon sleeps until a P leaves the idle list

@@ -2,7 +2,7 @@
 // Stopping the world.
 //
 // The stopper first lets the kernel run everybody: an M that waits for a CPU cannot stop either, and as
-// long as it waits nobody else need. Then it sets gcwaiting and each P's slow word, claims idle Ps and
+// long as it waits nobody else need; unless somebody waits for the stop, at the collector's hard limit. Then it sets gcwaiting and each P's slow word, claims idle Ps and
 // those in system calls, and waits for the rest. An M that runs meets the stop at its next scheduling
 // point or, hinted at by its depth word, on its next way out of the runtime, and waits in place
 // (rt_stop_here); one that does not within POLL_NS is sent SIGURG. At depth 0 the handler waits in
@@ -439,9 +439,8 @@ all_on_cpu(const struct m *self)
 	return true;
 }
 
-// How long this stop may wait for CPUs: an eighth of the time since the last one, and what that one left. A program
-// that collects every millisecond beside other processes would do little else otherwise: while it waits for a stop it
-// may reach the collector's hard limit, where nobody allocates.
+// What a stop may wait for CPUs while others wait for it: an eighth of the time since the last one, and what that
+// one left. A program that collects every millisecond beside other processes would do little else otherwise.
 static int64_t
 cpu_patience(int64_t now)
 {
@@ -457,12 +456,15 @@ wait_for_cpus(const struct m *self)
 	if (gomaxprocs > rt_os_ncpu())
 		return;
 	struct rt_note never = {0};
-	int64_t start = rt_nanotime(), patience = cpu_patience(start), waited = 0;
-	while (waited < patience && !all_on_cpu(self)) {
+	int64_t start = rt_nanotime(), patience = cpu_patience(start), waited = 0, costly = 0;
+	while (waited < CPU_PATIENCE_NS && costly < patience && !all_on_cpu(self)) {
 		rt_note_sleep_for(&never, CPU_RETRY_NS);
+		int64_t before = waited;
 		waited = rt_nanotime() - start;
+		if (rt_load(&sched.stopawaited) > 0)
+			costly += waited - before;
 	}
-	cpu_credit -= waited;
+	cpu_credit -= costly;
 }
 
 int64_t

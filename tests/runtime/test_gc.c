@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
 #include <regex.h>
 #include <time.h>
 
@@ -15,6 +16,7 @@
 #include "debug/hooks.h"
 #include "gc/gc.h"
 #include "mem/malloc.h"
+#include "os/os.h"
 #include "sched/proc.h"
 
 TestSuite(gc, .timeout = 60);
@@ -705,6 +707,54 @@ GORT_TEST(gc, who_allocates_waits_for_a_cycle_that_is_late)
 	rt_store(&enough, true);
 	while (nallocating > 0)
 		gort_sleep(GORT_MILLISECOND);
+}
+
+// ---- a machine with other processes ----
+
+static void *
+compute(void *unused)
+{
+	while (!rt_load(&enough))
+		rt_cpu_relax();
+	return unused;
+}
+
+static void
+compute_on(void)
+{
+	compute(NULL);
+}
+
+// Threads without a CPU are waited for up to 10 ms before each stop, but where somebody waits for the stop no more
+// than an eighth of the time.
+GORT_TEST(gc, stops_do_not_wait_for_cpus_most_of_the_time)
+{
+	enum { STOPS = 200, MOST_CPUS = 64 };
+	pthread_t t[MOST_CPUS];
+	int n = rt_min(rt_os_ncpu(), MOST_CPUS);
+	gort_maxprocs(n);
+	for (int i = 0; i < n; i++) {
+		pthread_create(&t[i], NULL, compute, NULL);
+		gort_go(compute_on);
+	}
+	rt_store(&sched.stopawaited, 1);
+	int64_t from = rt_nanotime(), waited = 0, most = 3 * GORT_SECOND;
+	for (int i = 0; i < STOPS && rt_nanotime() - from < most; i++) {
+		gort_sleep(GORT_MILLISECOND / 2);
+		rt_enter();
+		int64_t asked = rt_nanotime();
+		waited += rt_stop_world("test") - asked;
+		rt_start_world();
+		rt_leave();
+	}
+	int64_t all = rt_nanotime() - from;
+	rt_store(&sched.stopawaited, 0);
+	rt_store(&enough, true);
+	for (int i = 0; i < n; i++)
+		pthread_join(t[i], NULL);
+	if (waited >= all / 3) // an eighth; half without that rule
+		fprintf(stderr, "%.1f of %.1f ms\n", (double)waited / 1e6, (double)all / 1e6);
+	CHECK(waited < all / 3);
 }
 
 // ---- GORT_BARRIER=dirty ----
