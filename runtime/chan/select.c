@@ -11,13 +11,19 @@
 //
 // Step 2's claim is that there was one moment at which no case could go ahead, which is what a select
 // that locks all its channels sees. With one channel the look is such a moment. With several it takes a second
-// look. Every change of a channel is preceded by a step of its seq. The first look reads, per channel, seq and
-// then the state; the second the state and then seq. Say that the channel was ready at a moment between the two
-// looks, though both found it not ready. Then it turned ready after the first look's state and unready before
-// the second's; the change that turned it unready began, with a step of seq, after it was ready, so after the
-// first look read seq, and before the second did. So seq differs, and equal ones mean "not ready in between",
-// for all channels at once. The fence that a peek may need (chan/chan.h) stands between the looks, and the
-// moment just before the second is the one that counts.
+// look, and the moment is one between the two. Every change of a channel is made under its lock and begins with a
+// step of its seq. The first look reads, per channel, seq, the lock and then the state. If the lock was free, the
+// state was that of this time or a later one, and a change after seq was read has begun with a step: if the second
+// look finds the same seq, the channel has been as the first look saw it until then.
+//
+// If the lock was held, or the channel is a timer's, whose state is the clock, the second look reads the states,
+// too, and then seq. Say that the channel was ready at a moment between the two looks, though both found it not
+// ready. Then it turned ready after the first look's state and unready before the second's; the change that turned
+// it unready began, with a step of seq, after it was ready, so after the first look read seq, and before the second
+// did. So seq differs, and equal ones mean "not ready in between", for all channels at once.
+//
+// The fence that a peek may need (chan/chan.h) stands between the looks, and the moment just before the second is
+// the one that counts.
 //
 // Rejected for step 4: one lock at a time. It makes a goroutine that selects to send and to receive on
 // one channel meet itself.
@@ -75,47 +81,69 @@ note_case(const struct gort_select_case *k, int i, int *dflt)
 	return true;
 }
 
-// The first look: which cases seem ready, and every channel's seq from before. What it counts stays in
-// registers: s is known to others, so its fields would be written before each load of a channel's.
-RT_INLINE uint64_t
-look(struct selection *s, uint32_t *seq)
+struct seen {
+	struct hchan *chan;
+	uint32_t seq;
+};
+
+// What the first look found, apart from what it stores in the selection.
+struct view {
+	uint64_t ready; // cases
+	bool again;	// the second look must read the state, too
+	struct seen seen[PEEK_CASES];
+};
+
+// The first look. What it counts stays in registers: s and v are known to others, so their fields would be
+// written before each load of a channel's.
+RT_INLINE void
+look(struct selection *s, struct view *v)
 {
 	const struct gort_select_case *cases = s->cases;
 	int n = s->n, dflt = -1, nchans = 0;
 	uint64_t ready = 0;
+	uint32_t again = 0;
 	for (int i = 0; i < n; i++) {
 		if (!note_case(&cases[i], i, &dflt))
 			continue;
-		nchans++;
-		seq[i] = rt_load_acquire(&cases[i].chan->seq);
+		struct hchan *c = cases[i].chan;
+		v->seen[nchans++] = (struct seen){c, rt_load_acquire(&c->seq)};
+		again |= rt_load_acquire(&c->lock.key) | c->timer;
 		ready |= (uint64_t)case_ready(&cases[i]) << i;
 	}
 	s->dflt = dflt;
 	s->nchans = nchans;
-	return ready;
+	v->ready = ready;
+	v->again = again != 0;
 }
 
 static bool
-notready_again(const struct selection *s, const uint32_t *seq)
+unchanged(const struct seen *seen, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (rt_load(&seen[i].chan->seq) != seen[i].seq)
+			return false;
+	return true;
+}
+
+static bool
+notready(const struct selection *s)
 {
 	for (int i = 0; i < s->n; i++) {
 		const struct gort_select_case *k = &s->cases[i];
-		if (k->kind == GORT_SELECT_DEFAULT || !k->chan)
-			continue;
-		// The state's loads are acquires: seq is read after them. One channel alone needs no
-		// seq: this look is a moment of its own.
-		if (case_ready(k) || (s->nchans > 1 && rt_load(&k->chan->seq) != seq[i]))
+		if (k->kind != GORT_SELECT_DEFAULT && k->chan && case_ready(k))
 			return false;
 	}
 	return true;
 }
 
-// After a look that found none ready.
+// After a look that found none ready. The state's loads are acquires: seq is read after them.
 RT_INLINE bool
-nobody_ready(const struct selection *s, const uint32_t *seq)
+nobody_ready(const struct selection *s, const struct view *v)
 {
 	bool unseen = rt_chan_unseen();
-	return (s->nchans <= 1 && !unseen) || notready_again(s, seq);
+	if (s->nchans <= 1)
+		return !unseen || notready(s);
+	return (!v->again || notready(s)) && unchanged(v->seen, s->nchans);
 }
 
 RT_INLINE void
@@ -158,11 +186,11 @@ pick(uint64_t mask)
 RT_INLINE int
 select_peeking(struct selection *s)
 {
-	uint32_t seq[PEEK_CASES];
-	uint64_t ready = look(s, seq);
-
-	if (ready == 0)
-		return s->dflt >= 0 && nobody_ready(s, seq) ? s->dflt : -1;
+	struct view v;
+	look(s, &v);
+	if (v.ready == 0)
+		return s->dflt >= 0 && nobody_ready(s, &v) ? s->dflt : -1;
+	uint64_t ready = v.ready;
 	do {
 		int i = pick(ready);
 		const struct gort_select_case *k = &s->cases[i];
