@@ -81,6 +81,8 @@ uint64_t rt_thread_stacks_bytes(void);
 // A goroutine whose M has no P gets one, waiting in the global queue if it must. At depth 1.
 void rt_exitsyscall(struct m *mp);
 void rt_release_p_for_syscall(struct m *mp);
+// The same, and offers what waits here: its wakeup was put off, maybe, and this M does not come back soon.
+void rt_leave_p(struct m *mp);
 
 // ---- fork.c ----
 void rt_fork_init(void);

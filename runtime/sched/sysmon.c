@@ -65,8 +65,8 @@ preempt(struct p *pp, bool detach)
 	return true;
 }
 
-// Goroutines whose wakeup was put off (rt_wakep_after_put), while the one that readied them computes on: an
-// idle P takes them after all.
+// Goroutines whose wakeup was put off (rt_wakep_after_put), while the one that readied them computes on, or is
+// in rt_safely: an idle P takes them after all.
 static void
 offer(struct p *pp, int i)
 {
@@ -130,6 +130,8 @@ retake(int64_t now)
 			n += retake_running(pp, i, now);
 		else if (st == Psyscall)
 			n += retake_syscall(pp, i, now);
+		else if (st == Psafe)
+			offer(pp, i);
 	}
 	return n;
 }
@@ -210,7 +212,8 @@ sysmon(void *arg)
 			rt_schedtrace(now);
 		collect_now_and_then(now);
 		poll_network(now);
-		if (rt_load(&sched.npidle) > 0 && rt_poll_unwatched())
+		// In the global queue, with a P idle: no thread could be started for it, maybe now.
+		if (rt_load(&sched.npidle) > 0 && (rt_load(&sched.runqsize) > 0 || rt_poll_unwatched()))
 			rt_wakep();
 		if (retake(now) > 0) {
 			idle = 0;

@@ -159,8 +159,8 @@ get_m(void)
 	return mp;
 }
 
-// False: no thread; pp is idle again.
-static bool
+// Without a thread pp is idle again.
+static void
 newm(struct p *pp, bool spinning)
 {
 	static _Atomic bool warned;
@@ -169,7 +169,7 @@ newm(struct p *pp, bool spinning)
 	mp->spinning = spinning;
 	int err = start_thread(mp);
 	if (err == 0)
-		return true;
+		return;
 	if (!atomic_exchange(&warned, true))
 		rt_printf("gort: cannot start a thread (%s); going on with those there are\n",
 			  strerror(err));
@@ -180,8 +180,9 @@ newm(struct p *pp, bool spinning)
 	nmfailed++;
 	rt_runqdrain_locked(pp); // nobody takes from the queue of an idle P
 	rt_pidleput_locked(pp);
+	if (spinning) // before the unlock, as in rt_startm
+		atomic_fetch_sub(&sched.nmspinning, 1);
 	rt_unlock(&sched.lock);
-	return false;
 }
 
 // Runs pp (NULL: an idle one, if any) on a sleeping or new M. spinning: the caller has counted it in
@@ -212,8 +213,7 @@ rt_startm(struct p *pp, bool spinning)
 		rt_note_wakeup(&mp->park);
 		return;
 	}
-	if (!newm(pp, spinning) && spinning)
-		atomic_fetch_sub(&sched.nmspinning, 1);
+	newm(pp, spinning);
 }
 
 // A P whose M goes away: give it to another if there is anything to do for it.
