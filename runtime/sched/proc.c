@@ -107,6 +107,16 @@ rt_pidleget_locked(void)
 	return pp;
 }
 
+// A P beyond gomaxprocs runs until its M retires it, which may need a push by sysmon.
+bool
+rt_all_idle_locked(void)
+{
+	for (int32_t i = gomaxprocs; i < nallp; i++)
+		if (rt_load(&allp[i]->status) != Pdead)
+			return false;
+	return rt_load(&sched.npidle) == gomaxprocs && !rt_load(&sched.gcwaiting);
+}
+
 static struct p *
 newp(int32_t id)
 {

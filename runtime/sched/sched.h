@@ -52,6 +52,8 @@ bool rt_paused(const struct rt_pause *x);
 bool rt_work_waits(struct p *pp);
 struct p *rt_pidleget_locked(void);
 void rt_pidleput_locked(struct p *pp);
+// Is every P on the idle list? Not while a stop is on.
+bool rt_all_idle_locked(void);
 void rt_handoffp(struct p *pp);
 void rt_gfput(struct p *pp, struct g *gp);
 struct g *rt_gfget(struct p *pp);

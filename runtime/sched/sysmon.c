@@ -156,21 +156,11 @@ poll_network(int64_t now)
 		rt_inject_list(ready);
 }
 
-// sched.lock held. A P beyond gomaxprocs runs until its M retires it, which may need a push from here.
-static bool
-all_idle_locked(void)
-{
-	for (int32_t i = gomaxprocs; i < nallp; i++)
-		if (rt_load(&allp[i]->status) != Pdead)
-			return false;
-	return rt_load(&sched.npidle) == gomaxprocs && !rt_load(&sched.gcwaiting);
-}
-
 static void
 sleep_until_busy(void)
 {
 	rt_lock(&sched.lock);
-	bool idle = all_idle_locked();
+	bool idle = rt_all_idle_locked();
 	if (idle) {
 		rt_note_clear(&sched.sysmonnote);
 		rt_store(&sched.sysmonwait, true);

@@ -306,14 +306,13 @@ rt_checkdead_locked(void)
 	// Then an M that still sleeps for a timer that was stopped is idle, too.
 	int32_t idle = sched.nmidle + sched.nmidlelocked + (rt_load(&sched.polluntil) != 0);
 	int32_t running = sched.mcount - nmfailed - idle;
-	if (running > 0 || rt_load(&sched.dying) || rt_load(&sched.gcwaiting))
+	// A P that is not idle though no M has it is in a system call, or sysmon has just retaken it and is about
+	// to hand it over; afterwards sysmon looks again.
+	if (running > 0 || rt_load(&sched.dying) || !rt_all_idle_locked())
 		return;
 	// Somebody without an M (sysmon) is about to start one, which looks for work before it sleeps.
 	if (rt_load(&sched.nmspinning) > 0)
 		return;
-	for (int32_t i = 0; i < nallp; i++)
-		if (rt_load(&allp[i]->status) == Psyscall)
-			return; // sysmon retakes it, and looks again
 	int32_t ours = sched.mcount - nmfailed - sched.nmextra + rt_load(&sched.own_threads);
 	if (process_threads() > ours)
 		return;

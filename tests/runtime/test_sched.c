@@ -686,6 +686,50 @@ GORT_TEST(putoff, a_foreign_thread_that_leaves_offers_what_waits, .timeout = 60)
 	gort_exitsyscall();
 }
 
+static _Atomic int retaken; // 1: the P is in our hands, 2: and handed over
+
+// As sysmon does, but slowly.
+static void *
+retake_slowly(void *arg)
+{
+	struct p *pp = arg;
+	for (;;) {
+		uint32_t st = Psyscall;
+		if (atomic_compare_exchange_strong(&pp->status, &st, Pidle))
+			break;
+	}
+	atomic_store(&retaken, 1);
+	usleep(20000);
+	atomic_store(&retaken, 2);
+	rt_handoffp(pp);
+	return NULL;
+}
+
+static void
+lose_the_only_p(void)
+{
+	gort_maxprocs(1);
+	pthread_t t;
+	atomic_fetch_add(&sched.own_threads, 1);
+	pthread_create(&t, NULL, retake_slowly, rt_getp());
+	while (atomic_load(&retaken) == 0) {
+		gort_entersyscall();
+		usleep(1);
+		gort_exitsyscall();
+	}
+	CHECK(atomic_load(&retaken) == 2);
+	pthread_join(t, NULL);
+	atomic_fetch_sub(&sched.own_threads, 1);
+}
+
+// While sysmon has the only P in its hands, and the goroutine that is to have it waits, every M sleeps.
+Test(deadlock, a_p_that_is_being_retaken_is_none, .timeout = 30)
+{
+	char out[8192];
+	int status = on_gort_exits(lose_the_only_p, out, sizeof out);
+	cr_assert(status == 0, "exit status %d, stderr: %s", status, out);
+}
+
 TestSuite(stop, .timeout = 60);
 
 static _Atomic int safe_step; // 1: in fn, 2: fn may return, 3: back in the caller
