@@ -14,6 +14,7 @@
 //   when nothing happens any more: a goroutine in a queue, or a timer that is due, implies that no P is idle;
 //   no M spins, and no stop is under way
 //   sysmon's looks come to an end
+//   nothing is called a deadlock (rt_checkdead) when there is work
 //
 // A step here is one atomic instruction there, or a critical section of sched.lock or a timers lock, or one
 // look at all Ps: that the latter is as good as one P after the other is idle.pml's part.
@@ -27,6 +28,7 @@
 //   NO_SAFE_OFFER   ... of a P whose M is in rt_safely
 //   NO_LEAVE_WAKE   who leaves for a system call, or as a foreign thread, offers nothing
 //   SKIP_ALL        the other look at the queues, in a pause, skips those of Ps that run nothing as well
+//   IN_HANDS        rt_checkdead does not think of a P that sysmon has retaken and not yet handed over
 //   NO_CLAIM        who enters a system call does not look whether the world stops
 
 #ifndef NP
@@ -85,14 +87,19 @@ byte armed;      // timers, of all Ps
 byte now = 1;
 byte stopwait;
 bool gcwaiting;
-byte nm;
+byte nm, nasleep; // Ms, and those that sleep for a P or for the goroutine that is locked to them
 byte items, ntimers, nsyscalls, nsafes, nlocked, nstops;
 
 bool midle[NM];  // on the idle list
 byte nextp[NM];  // handed over: P + 1, and wakes the sleeper (m->nextp, m->park)
 bool nextspin[NM];
 
-#define MAY_RETAKE(q) (status[q] == SYSCALL && seldom[q])
+#define MAY_RETAKE(q) (q < NP && status[q % NP] == SYSCALL && seldom[q % NP])
+#ifdef IN_HANDS
+#define DEAD (status[0] != SYSCALL && status[NP - 1] != SYSCALL)
+#else
+#define DEAD (npidle == NP)
+#endif
 #define WORK_FOR(q) (ring[q] > 0 || global > 0)
 #define FIRST(t) ((t) & 2 -> 1 : ((t) & 4 -> 2 : ((t) & 8 -> 3 : 0)))
 
@@ -129,7 +136,7 @@ inline wake_m(q, spins) {
 	}
 	i = 0;
 	if
-	:: other != NONE -> midle[other] = false
+	:: other != NONE -> midle[other] = false; nasleep--
 	:: else ->
 		assert(nm < NM);
 		other = nm;
@@ -203,6 +210,25 @@ inline timers_run(q) {
 #else
 	skip
 #endif
+}
+
+// rt_checkdead: where it would call this a deadlock there is no work.
+inline checkdead() {
+	if
+	:: nasleep + (polluntil != 0) == nm && armed == 0 && nmspinning == 0 && !gcwaiting && DEAD ->
+		assert(global == 0);
+		for (i : 0 .. NP - 1) {
+			assert(ring[i] == 0)
+		}
+		i = 0
+	:: else
+	fi
+}
+
+inline stopm() {
+	midle[m] = true;
+	nasleep++;
+	checkdead()
 }
 
 inline give_up() {
@@ -370,10 +396,10 @@ release: // nobody waits for one that does not spin
 		fi;
 		if
 		:: until != 0 -> polluntil = until; pollwake = false
-		:: else -> midle[m] = true; goto asleep
+		:: else -> stopm(); goto asleep
 		fi
 #else
-		midle[m] = true; goto asleep
+		stopm(); goto asleep
 #endif
 	};
 #if TIMERS > 0
@@ -386,7 +412,7 @@ release: // nobody waits for one that does not spin
 		fi;
 		if
 		:: p != NONE -> status[p] = RUNNING; goto findrunnable
-		:: else -> midle[m] = true; goto asleep
+		:: else -> stopm(); goto asleep
 		fi
 	};
 #endif
@@ -478,8 +504,7 @@ running:
 			:: else -> global++ // the goroutine; it ends there
 			fi };
 			wakep();
-			midle[m] = true;
-			goto asleep
+			atomic { stopm(); goto asleep }
 		:: goto gone // does not come back
 		fi
 #endif
@@ -507,7 +532,7 @@ last:
 	:: atomic { nlocked < LOCKED -> nlocked++; status[p] = IDLE };
 		handoffp(p);
 handed:
-		goto gone
+		atomic { nasleep++; checkdead(); goto gone }
 #endif
 	fi;
 
@@ -540,11 +565,11 @@ active proctype sysmon() {
 	}
 	do
 #if SYSCALLS > 0
-	:: atomic { MAY_RETAKE(0) || MAY_RETAKE(1) || (NP > 2 && MAY_RETAKE(NP - 1)) ->
+	:: atomic { MAY_RETAKE(0) || MAY_RETAKE(1) || MAY_RETAKE(2) ->
 		if
 		:: MAY_RETAKE(0) -> q = 0
 		:: MAY_RETAKE(1) -> q = 1
-		:: NP > 2 && MAY_RETAKE(NP - 1) -> q = NP - 1
+		:: MAY_RETAKE(2) -> q = 2
 		fi;
 		status[q] = IDLE;
 		seldom[q] = false };
