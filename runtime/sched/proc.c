@@ -107,6 +107,16 @@ rt_pidleget_locked(void)
 	return pp;
 }
 
+// A P beyond gomaxprocs runs until its M retires it, which may need a push by sysmon.
+bool
+rt_all_idle_locked(void)
+{
+	for (int32_t i = gomaxprocs; i < nallp; i++)
+		if (rt_load(&allp[i]->status) != Pdead)
+			return false;
+	return rt_load(&sched.npidle) == gomaxprocs && !rt_load(&sched.gcwaiting);
+}
+
 static struct p *
 newp(int32_t id)
 {
@@ -170,8 +180,8 @@ rt_wakep(void)
 // Each time it turns out so again the pause is twice as long, up to MAX_PAUSE; the first success ends it.
 //
 // What is skipped is not lost: the P that has it runs it when its goroutine parks or is preempted, and offers
-// it when it leaves for a system call (rt_work_waits); where it computes on, sysmon offers it, and whoever
-// comes finds that P stuck and steals.
+// it when it leaves for a system call or with a foreign thread (rt_leave_p); where it computes on, sysmon offers
+// it, and whoever comes finds that P stuck and steals. All of it together: tests/models/pause.pml.
 #define MIN_PAUSE 50000u   // cputicks, some 20 us
 #define MAX_PAUSE 3000000u // about a millisecond
 #define LIFE 2500u         // about a microsecond

@@ -52,6 +52,8 @@ bool rt_paused(const struct rt_pause *x);
 bool rt_work_waits(struct p *pp);
 struct p *rt_pidleget_locked(void);
 void rt_pidleput_locked(struct p *pp);
+// Is every P on the idle list? Not while a stop is on.
+bool rt_all_idle_locked(void);
 void rt_handoffp(struct p *pp);
 void rt_gfput(struct p *pp, struct g *gp);
 struct g *rt_gfget(struct p *pp);
@@ -81,6 +83,8 @@ uint64_t rt_thread_stacks_bytes(void);
 // A goroutine whose M has no P gets one, waiting in the global queue if it must. At depth 1.
 void rt_exitsyscall(struct m *mp);
 void rt_release_p_for_syscall(struct m *mp);
+// The same, and offers what waits here: its wakeup was put off, maybe, and this M does not come back soon.
+void rt_leave_p(struct m *mp);
 
 // ---- fork.c ----
 void rt_fork_init(void);

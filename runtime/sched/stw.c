@@ -195,7 +195,7 @@ leave_foreign(struct m *mp)
 		gp->sched.sp = 0; // holds no collected pointers: nothing to scan
 		rt_casgstatus(gp, Grunning, Gsyscall);
 	}
-	rt_release_p_for_syscall(mp);
+	rt_leave_p(mp);
 	rt_tls_set_depth(RT_DEPTH_PENDING);
 }
 

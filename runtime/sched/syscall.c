@@ -59,6 +59,15 @@ rt_release_p_for_syscall(struct m *mp)
 }
 
 void
+rt_leave_p(struct m *mp)
+{
+	struct p *pp = mp->p;
+	rt_release_p_for_syscall(mp);
+	if (rt_unlikely(rt_work_waits(pp)))
+		rt_wakep();
+}
+
+void
 rt_entersyscall(const struct rt_parked_regs *regs)
 {
 	rt_enter();
@@ -67,10 +76,7 @@ rt_entersyscall(const struct rt_parked_regs *regs)
 	mp->sysregs = *regs;
 	gp->sched.sp = regs->sp; // the collector scans from here
 	rt_casgstatus(gp, Grunning, Gsyscall);
-	struct p *pp = mp->p;
-	rt_release_p_for_syscall(mp);
-	if (rt_unlikely(rt_work_waits(pp)))
-		rt_wakep(); // it was put off, maybe: this P does not come back soon
+	rt_leave_p(mp);
 	// Signals may come again, but nothing may be taken on the way in before exitsyscall.
 	rt_tls_dec_depth();
 }

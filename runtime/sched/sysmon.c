@@ -65,8 +65,8 @@ preempt(struct p *pp, bool detach)
 	return true;
 }
 
-// Goroutines whose wakeup was put off (rt_wakep_after_put), while the one that readied them computes on: an
-// idle P takes them after all.
+// Goroutines whose wakeup was put off (rt_wakep_after_put), while the one that readied them computes on, or is
+// in rt_safely: an idle P takes them after all.
 static void
 offer(struct p *pp, int i)
 {
@@ -130,6 +130,8 @@ retake(int64_t now)
 			n += retake_running(pp, i, now);
 		else if (st == Psyscall)
 			n += retake_syscall(pp, i, now);
+		else if (st == Psafe)
+			offer(pp, i);
 	}
 	return n;
 }
@@ -154,21 +156,11 @@ poll_network(int64_t now)
 		rt_inject_list(ready);
 }
 
-// sched.lock held. A P beyond gomaxprocs runs until its M retires it, which may need a push from here.
-static bool
-all_idle_locked(void)
-{
-	for (int32_t i = gomaxprocs; i < nallp; i++)
-		if (rt_load(&allp[i]->status) != Pdead)
-			return false;
-	return rt_load(&sched.npidle) == gomaxprocs && !rt_load(&sched.gcwaiting);
-}
-
 static void
 sleep_until_busy(void)
 {
 	rt_lock(&sched.lock);
-	bool idle = all_idle_locked();
+	bool idle = rt_all_idle_locked();
 	if (idle) {
 		rt_note_clear(&sched.sysmonnote);
 		rt_store(&sched.sysmonwait, true);
@@ -210,7 +202,8 @@ sysmon(void *arg)
 			rt_schedtrace(now);
 		collect_now_and_then(now);
 		poll_network(now);
-		if (rt_load(&sched.npidle) > 0 && rt_poll_unwatched())
+		// In the global queue, with a P idle: no thread could be started for it, maybe now.
+		if (rt_load(&sched.npidle) > 0 && (rt_load(&sched.runqsize) > 0 || rt_poll_unwatched()))
 			rt_wakep();
 		if (retake(now) > 0) {
 			idle = 0;

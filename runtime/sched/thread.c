@@ -159,8 +159,8 @@ get_m(void)
 	return mp;
 }
 
-// False: no thread; pp is idle again.
-static bool
+// Without a thread pp is idle again.
+static void
 newm(struct p *pp, bool spinning)
 {
 	static _Atomic bool warned;
@@ -169,7 +169,7 @@ newm(struct p *pp, bool spinning)
 	mp->spinning = spinning;
 	int err = start_thread(mp);
 	if (err == 0)
-		return true;
+		return;
 	if (!atomic_exchange(&warned, true))
 		rt_printf("gort: cannot start a thread (%s); going on with those there are\n",
 			  strerror(err));
@@ -180,8 +180,9 @@ newm(struct p *pp, bool spinning)
 	nmfailed++;
 	rt_runqdrain_locked(pp); // nobody takes from the queue of an idle P
 	rt_pidleput_locked(pp);
+	if (spinning) // before the unlock, as in rt_startm
+		atomic_fetch_sub(&sched.nmspinning, 1);
 	rt_unlock(&sched.lock);
-	return false;
 }
 
 // Runs pp (NULL: an idle one, if any) on a sleeping or new M. spinning: the caller has counted it in
@@ -212,8 +213,7 @@ rt_startm(struct p *pp, bool spinning)
 		rt_note_wakeup(&mp->park);
 		return;
 	}
-	if (!newm(pp, spinning) && spinning)
-		atomic_fetch_sub(&sched.nmspinning, 1);
+	newm(pp, spinning);
 }
 
 // A P whose M goes away: give it to another if there is anything to do for it.
@@ -306,14 +306,13 @@ rt_checkdead_locked(void)
 	// Then an M that still sleeps for a timer that was stopped is idle, too.
 	int32_t idle = sched.nmidle + sched.nmidlelocked + (rt_load(&sched.polluntil) != 0);
 	int32_t running = sched.mcount - nmfailed - idle;
-	if (running > 0 || rt_load(&sched.dying) || rt_load(&sched.gcwaiting))
+	// A P that is not idle though no M has it is in a system call, or sysmon has just retaken it and is about
+	// to hand it over; afterwards sysmon looks again.
+	if (running > 0 || rt_load(&sched.dying) || !rt_all_idle_locked())
 		return;
 	// Somebody without an M (sysmon) is about to start one, which looks for work before it sleeps.
 	if (rt_load(&sched.nmspinning) > 0)
 		return;
-	for (int32_t i = 0; i < nallp; i++)
-		if (rt_load(&allp[i]->status) == Psyscall)
-			return; // sysmon retakes it, and looks again
 	int32_t ours = sched.mcount - nmfailed - sched.nmextra + rt_load(&sched.own_threads);
 	if (process_threads() > ours)
 		return;

@@ -607,6 +607,129 @@ GORT_TEST(putoff, idle_ps_have_no_work_after_a_stop, .timeout = 60)
 	}
 }
 
+static void
+wait_for_three(void *arg)
+{
+	(void)arg;
+	int64_t late = gort_nanotime() + 5 * GORT_SECOND;
+	while (atomic_load(&n) != 3 && gort_nanotime() < late) {
+	}
+}
+
+// A long call inside the runtime, for which the world does not wait: its P is neither running nor retaken.
+GORT_TEST(putoff, who_waits_behind_rt_safely_is_taken_in_a_pause, .timeout = 60)
+{
+	gort_maxprocs(2);
+	for (int k = 0; k < 20; k++) {
+		while (rt_load(&sched.npidle) != 1 || rt_load(&sched.nmspinning) != 0)
+			gort_gosched();
+		rt_store(&sched.ringpause.until, UINT64_MAX);
+		atomic_store(&n, 0);
+		for (int i = 0; i < 3; i++)
+			gort_go(one);
+		rt_enter();
+		rt_safely(wait_for_three, NULL);
+		rt_leave();
+		CHECK(atomic_load(&n) == 3);
+	}
+}
+
+enum { CALLS = 31 };
+
+static int
+by_value(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+// ns until another P runs what this thread started, by the median. The thread calls often, so that sysmon, which
+// sees another call each time, leaves the P to it.
+static int64_t
+taken_after(uint64_t pause)
+{
+	int64_t took[CALLS];
+	for (int k = 0; k < CALLS; k++) {
+		usleep(2000); // all is idle
+		long want = atomic_load(&n) + 1;
+		rt_store(&sched.nextpause.until, pause);
+		int64_t start = gort_nanotime();
+		gort_go(one);
+		while (atomic_load(&n) != want) {
+			for (int i = 0; i < 1000; i++)
+				rt_cpu_relax();
+			gort_detach_thread(); // in and out
+		}
+		took[k] = gort_nanotime() - start;
+	}
+	qsort(took, CALLS, sizeof *took, by_value);
+	return took[CALLS / 2];
+}
+
+static void *
+start_and_call_often(void *arg)
+{
+	(void)arg;
+	int64_t with = taken_after(UINT64_MAX), without = taken_after(0);
+	printf("%lld ns in a pause, %lld without\n", (long long)with, (long long)without);
+	CHECK(with < 3 * without + 200 * GORT_MICROSECOND);
+	return NULL;
+}
+
+GORT_TEST(putoff, a_foreign_thread_that_leaves_offers_what_waits, .timeout = 60)
+{
+	gort_maxprocs(2);
+	pthread_t t;
+	pthread_create(&t, NULL, start_and_call_often, NULL);
+	gort_entersyscall();
+	pthread_join(t, NULL);
+	gort_exitsyscall();
+}
+
+static _Atomic int retaken; // 1: the P is in our hands, 2: and handed over
+
+// As sysmon does, but slowly.
+static void *
+retake_slowly(void *arg)
+{
+	struct p *pp = arg;
+	for (;;) {
+		uint32_t st = Psyscall;
+		if (atomic_compare_exchange_strong(&pp->status, &st, Pidle))
+			break;
+	}
+	atomic_store(&retaken, 1);
+	usleep(20000);
+	atomic_store(&retaken, 2);
+	rt_handoffp(pp);
+	return NULL;
+}
+
+static void
+lose_the_only_p(void)
+{
+	gort_maxprocs(1);
+	pthread_t t;
+	atomic_fetch_add(&sched.own_threads, 1);
+	pthread_create(&t, NULL, retake_slowly, rt_getp());
+	while (atomic_load(&retaken) == 0) {
+		gort_entersyscall();
+		usleep(1);
+		gort_exitsyscall();
+	}
+	CHECK(atomic_load(&retaken) == 2);
+	pthread_join(t, NULL);
+	atomic_fetch_sub(&sched.own_threads, 1);
+}
+
+// While sysmon has the only P in its hands, and the goroutine that is to have it waits, every M sleeps.
+Test(deadlock, a_p_that_is_being_retaken_is_none, .timeout = 30)
+{
+	char out[8192];
+	int status = on_gort_exits(lose_the_only_p, out, sizeof out);
+	cr_assert(status == 0, "exit status %d, stderr: %s", status, out);
+}
+
 TestSuite(stop, .timeout = 60);
 
 static _Atomic int safe_step; // 1: in fn, 2: fn may return, 3: back in the caller

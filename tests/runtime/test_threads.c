@@ -114,6 +114,35 @@ blocked(void)
 	atomic_fetch_add(&n, 1);
 }
 
+static void
+one(void)
+{
+	atomic_fetch_add(&n, 1);
+}
+
+static void
+the_monitor_alone(void)
+{
+	atomic_store(&threads_left, 1);
+}
+
+// Its turn comes when a thread can be had, although nobody does anything until then.
+GORT_TEST(threads, a_goroutine_waits_for_one, .init = the_monitor_alone, .timeout = 30)
+{
+	gort_maxprocs(1);
+	atomic_store(&threads_left, 0);
+	gort_go(one);
+	gort_entersyscall();
+	while (atomic_load(&threads_left) >= 0) // sysmon has tried
+		usleep(1000);
+	atomic_store(&threads_left, 1 << 20);
+	for (int i = 0; i < 100 && atomic_load(&n) == 0; i++)
+		usleep(50000);
+	long had = atomic_load(&n);
+	gort_exitsyscall();
+	CHECK(had == 1);
+}
+
 GORT_TEST(threads, system_calls_end_without_threads_to_hand_over_to, .init = two_threads)
 {
 	gort_maxprocs(2);
