@@ -2,6 +2,8 @@
 // x86-64: the pieces of arch.h that must be inline. Included by arch/arch.h and sched/tls.h only.
 #pragma once
 
+#include <gort/rseq.h>
+
 #include "base/base.h"
 
 #define RT_UC_BYTES 232 // how far into a context the general registers and sp reach
@@ -85,35 +87,8 @@ rt_getsp(void)
 				 : "memory", "cc");                                                \
 	})
 
-// A sequence that the kernel fails when the thread is preempted, moved or interrupted by a signal, or
-// another calls rt_os_rseq_fence, before its store: it then goes on at 4, behind the signature that the
-// kernel asks for there. That is hidden in a no-op which also runs on the way in, with rax 0: so all of
-// it is straight code of one function, and a sequence that was failed (single-stepped in a debugger, say)
-// is not tried again. The kernel's area: 4 cpu_id, negative on a thread that is not registered; 8 the
-// sequence in force, a pointer that the kernel forgets when it finds the thread elsewhere.
-#define RT_RSEQ_STORE_IF(off, p, old, new, failed)                                                 \
-	__asm__ volatile goto(".pushsection __rseq_cs,\"aw\"\n\t"                                  \
-			      ".balign 32\n"                                                       \
-			      "0:\t.long 0, 0\n\t"                                                \
-			      ".quad 1f, 2f - 1f, 4f\n\t"                                         \
-			      ".popsection\n\t"                                                   \
-			      "xorl %%eax, %%eax\n\t"                                             \
-			      ".byte 0x0f, 0x1f, 0x80\n\t" /* nopl 0x53053053(%rax) */            \
-			      ".long 0x53053053\n"                                                \
-			      "4:\ttestq %%rax, %%rax\n\t"                                        \
-			      "jnz %l[" #failed "]\n\t"                                           \
-			      "cmpl $0, %%fs:4(%0)\n\t"                                           \
-			      "js %l[" #failed "]\n\t"                                            \
-			      "leaq 0b(%%rip), %%rax\n\t"                                         \
-			      "movq %%rax, %%fs:8(%0)\n"                                           \
-			      "1:\tcmpl %2, (%1)\n\t"                                             \
-			      "jne %l[" #failed "]\n\t"                                           \
-			      "movl %3, (%1)\n"                                                   \
-			      "2:"                                                                 \
-			      :                                                                    \
-			      : "r"((off)), "r"(p), "ri"((int32_t)(old)), "ri"((int32_t)(new))     \
-			      : "rax", "cc", "memory"                                              \
-			      : failed)
+// The kernel's signature, and what happens when it fails a sequence: gort/rseq.h.
+#define RT_RSEQ_STORE_IF GORT_RSEQ_STORE_IF_
 
 // The same, for a cell of the CPU's own: cells has one of 64 bytes for each of ncpu CPUs, {owner, n}. cpu_id
 // is read within the sequence: the thread has not left that CPU when it stores.
