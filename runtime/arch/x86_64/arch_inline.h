@@ -128,6 +128,59 @@ rt_getsp(void)
 			      : "rax", "rcx", "rdx", "cc", "memory"                                \
 			      : failed)
 
+// The same, for a word of the current P's own: see arch.h. The P is found within the sequence, and depth 0, where
+// alone its holder changes by a signal.
+#define RT_RSEQ_ON_P_(failed, act)                                                                         \
+	".pushsection __rseq_cs,\"aw\"\n\t"                                                        \
+	".balign 32\n"                                                                             \
+	"0:\t.long 0, 0\n\t"                                                                      \
+	".quad 1f, 2f - 1f, 4f\n\t"                                                               \
+	".popsection\n\t"                                                                         \
+	"movl $0x53053053, %%eax\n"                                                               \
+	"4:\tcmpl $0x53053053, %%eax\n\t"                                                         \
+	"jne %l[" #failed "]\n\t"                                                                      \
+	"cmpl $0, %%fs:4(%[off])\n\t"                                                             \
+	"js %l[" #failed "]\n\t"                                                                       \
+	"leaq 0b(%%rip), %%rax\n\t"                                                               \
+	"movq %%rax, %%fs:8(%[off])\n"                                                            \
+	"1:\tmovq rt_tls@gottpoff(%%rip), %%rcx\n\t"                                              \
+	"cmpl $0, %%fs:%c[depth](%%rcx)\n\t"                                                      \
+	"jne %l[" #failed "]\n\t"                                                                      \
+	"movq %%fs:%c[m](%%rcx), %%rcx\n\t"                                                       \
+	"movq %c[p](%%rcx), %%rcx\n\t"                                                            \
+	"testq %%rcx, %%rcx\n\t" /* in a system call */                                           \
+	"jz %l[" #failed "]\n\t"                                                                       \
+	"movl %c[pid](%%rcx), %%ecx\n\t"                                                          \
+	"cmpl 8(%[set]), %%ecx\n\t"                                                               \
+	"jae %l[" #failed "]\n\t"                                                                      \
+	"cmpq %[id], (%[set])\n\t"                                                                \
+	"jne %l[" #failed "]\n\t"                                                                      \
+	"shlq $6, %%rcx\n\t"                                                                      \
+	"addq 16(%[set]), %%rcx\n\t" act                                                          \
+	"2:"
+#define RT_RSEQ_ON_P_IN_(off_, set_, id_)                                                          \
+	[off] "r"(off_), [set] "r"(set_), [id] "r"(id_), [depth] "i"(offsetof(struct rt_tls, depth)),      \
+		[m] "i"(offsetof(struct rt_tls, m)), [p] "i"(offsetof(struct m, p)),               \
+		[pid] "i"(offsetof(struct p, id))
+
+#define RT_RSEQ_TAKE(off, set, id, x, failed)                                                      \
+	__asm__ volatile goto(RT_RSEQ_ON_P_(failed, "movq (%%rcx), %[v]\n\t"                       \
+						    "testq %[v], %[v]\n\t"                        \
+						    "jz %l[" #failed "]\n\t"                       \
+						    "movq $0, (%%rcx)\n")                         \
+			      : [v] "=&r"(x)                                                       \
+			      : RT_RSEQ_ON_P_IN_(off, set, id)                                     \
+			      : "rax", "rcx", "cc", "memory"                                       \
+			      : failed)
+#define RT_RSEQ_GIVE(off, set, id, x, failed)                                                      \
+	__asm__ volatile goto(RT_RSEQ_ON_P_(failed, "cmpq $0, (%%rcx)\n\t"                         \
+						    "jne %l[" #failed "]\n\t"                      \
+						    "movq %[v], (%%rcx)\n")                       \
+			      :                                                                    \
+			      : RT_RSEQ_ON_P_IN_(off, set, id), [v] "r"(x)                         \
+			      : "rax", "rcx", "cc", "memory"                                       \
+			      : failed)
+
 // 16 bytes at once. Every CPU with AVX loads 16 aligned bytes as one (Intel and AMD say so); for others
 // there is the compare-and-swap, which needs the memory to be writable.
 RT_INLINE void
