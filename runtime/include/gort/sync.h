@@ -362,9 +362,8 @@ GORT_API void gort_pool_put(gort_pool *p, void *x);
 // Go: sync.Map.
 typedef struct gort_sync_map {
 	gort_mutex mu;
-	void *read;	  // what loads look at first
-	void *dirty;	  // under mu
-	ptrdiff_t misses; // loads that had to look into dirty since it was made; under mu
+	void *read;  // what loads look at first
+	void *dirty; // under mu
 } gort_sync_map;
 
 // gort_sync_map_load tells whether m has key, and if so stores what it maps to in *value (NULL: not
