@@ -6,8 +6,10 @@
 #include "base/lock.h"
 #include "os/os.h"
 
-enum { NWATCHLOCKS = 64, REST = 100 };
+enum { NWATCHLOCKS = 64 };
 #define LONGEST_REST INT64_C(2000000) // ns; a fence that took longer than 20 us has waited for a busy CPU
+
+int64_t rt_rest = 100;
 
 static struct watchlock {
 	struct rt_mutex lock;
@@ -59,5 +61,5 @@ rt_fence_and_rest(void)
 	int64_t began = rt_nanotime();
 	rt_os_rseq_fence();
 	int64_t end = rt_nanotime();
-	return end + rt_min(REST * (end - began), LONGEST_REST);
+	return end + rt_min(rt_rest * (end - began), LONGEST_REST);
 }

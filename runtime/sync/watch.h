@@ -33,6 +33,7 @@ void rt_watch(int32_t *word, int32_t held, int32_t watched, int32_t contended);
 // Restarts the sequences under way. The time until which there shall be no other one for the same thing: a
 // hundred times as long as it took.
 int64_t rt_fence_and_rest(void);
+extern int64_t rt_rest; // that hundred; less where a test wants locks to change more often
 
 // Good for anything that picks by the upper bits.
 RT_INLINE uint64_t
