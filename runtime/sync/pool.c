@@ -13,11 +13,12 @@
 // Numbers are never used twice. All this happens with the world stopped or under setlock; whoever uses a
 // set is at depth > 0 with a P, and checks the number first, so a set cannot change hands under it.
 //
-// Most Gets and Puts do not even enter the runtime: the private item is taken and put by a restartable sequence
-// (arch.h, RT_RSEQ_TAKE) at depth 0. There a thread loses its P, or stops for the collector, in the handler of a
-// signal only, and the kernel abandons the sequence before it runs that: so the P is the thread's from the first
-// instruction to the store, and the set the pool's. The number and the place among the victims are looked at in
-// the sequence, the pool's two words before; they may be out of date as they may be for those inside.
+// Most Gets and Puts do not even enter the runtime: the private item is taken and put by a restartable
+// sequence (arch.h, RT_RSEQ_TAKE) at depth 0. There a thread loses its P, or stops for the collector, in the
+// handler of a signal only, and the kernel abandons the sequence before it runs that: so the P is the
+// thread's from the first instruction to the store, and the set the pool's. The number and the place among
+// the victims are looked at in the sequence, the pool's two words before; they may be out of date as they
+// may be for those inside.
 //
 // A queue is a ring in the heap, guarded by a spin lock that is held for some dozen instructions: its
 // owner does not wait long, thieves that find it taken go on to the next. The collector reads sets as

@@ -128,8 +128,8 @@ rt_getsp(void)
 			      : "rax", "rcx", "rdx", "cc", "memory"                                \
 			      : failed)
 
-// The same, for a word of the current P's own: see arch.h. The P is found within the sequence, and depth 0, where
-// alone its holder changes by a signal.
+// The same, for a word of the current P's own: see arch.h. The P is found within the sequence, and depth 0,
+// where alone its holder changes by a signal.
 #define RT_RSEQ_ON_P_(failed, act)                                                                         \
 	".pushsection __rseq_cs,\"aw\"\n\t"                                                        \
 	".balign 32\n"                                                                             \

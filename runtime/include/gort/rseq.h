@@ -24,12 +24,12 @@ GORT_END_DECLS
 
 // *p = new_value if *p == old, in plain instructions; else, or when interrupted, goes to the label failed.
 //
-// The kernel fails a sequence when the thread is preempted, moved or interrupted by a signal, or another asks for
-// it by membarrier(2), before its store: it then goes on at 4, behind the signature that the kernel asks for
-// there. That is the operand of an instruction which also runs on the way in: so all of it is straight code of
-// one function, and a sequence that was failed (single-stepped in a debugger, say) is not tried again: rax holds
-// an address then. The kernel's area: 4 cpu_id, negative on a thread that is not registered; 8 the sequence in
-// force, a pointer that the kernel forgets when it finds the thread elsewhere.
+// The kernel fails a sequence when the thread is preempted, moved or interrupted by a signal, or another
+// asks for it by membarrier(2), before its store: it then goes on at 4, behind the signature that the kernel
+// asks for there. That is the operand of an instruction which also runs on the way in: so all of it is
+// straight code of one function, and a sequence that was failed (single-stepped in a debugger, say) is not
+// tried again: rax holds an address then. The kernel's area: 4 cpu_id, negative on a thread that is not
+// registered; 8 the sequence in force, a pointer that the kernel forgets when it finds the thread elsewhere.
 #define GORT_RSEQ_STORE_IF_(off, p, old, new_value, failed)                                        \
 	__asm__ volatile goto(".pushsection __rseq_cs,\"aw\"\n\t"                                  \
 			      ".balign 32\n"                                                       \
