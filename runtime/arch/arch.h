@@ -79,6 +79,11 @@ void rt_uc_bounds(const void *uc, uintptr_t *lo, uintptr_t *hi);
 // if (*p & mask) == masked, the cell's owner is p, and n is at least `least`. Nobody else writes a cell of
 // which that may be true. A load-acquire of *p, a store-release of n. When *p or the owner has been changed,
 // n is final after an rt_os_rseq_fence. cells: an array of struct rt_cell (64 bytes), one for each CPU.
+// RT_RSEQ_TAKE(off, set, id, x, failed): x, a pointer, = what the current P's place in set holds, and the
+// place = NULL. RT_RSEQ_GIVE(off, set, id, x, failed): the place = x, where it was NULL. At depth 0 only;
+// goes to `failed` when it held nothing (or something), set has another number than id, or the thread has no
+// P. set: {id, 64 bits; n, 32 bits; places of 64 bytes each, a pointer}, changed only with the world
+// stopped; id apart.
 // Pairs of words, 16 bytes and so aligned, as one: rt_load16; RT_CAS16_UNLESS(flag, p, old0, old1, new0,
 // new1, stopped, failed), which falls through when it has changed *p. Both sequentially consistent.
 

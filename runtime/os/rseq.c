@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <gort/rseq.h>
+
 #include "debug/throw.h"
 #include "os/os.h"
 
@@ -15,6 +17,7 @@ extern const ptrdiff_t __rseq_offset __attribute__((weak));
 extern const unsigned int __rseq_size __attribute__((weak));
 
 ptrdiff_t rt_rseq_offset;
+ptrdiff_t gort_rseq_offset_; // the same, for what is inline in programs
 
 static int
 membarrier(int cmd)
@@ -31,7 +34,7 @@ rt_os_rseq_init(void)
 	if (all < 0 || !(all & MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ))
 		return;
 	if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0)
-		rt_rseq_offset = __rseq_offset;
+		rt_rseq_offset = gort_rseq_offset_ = __rseq_offset;
 }
 
 void

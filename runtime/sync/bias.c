@@ -8,8 +8,7 @@
 #include "base/lock.h"
 #include "debug/throw.h"
 
-enum { NSETS = 256, REST = 100 };
-#define LONGEST_REST INT64_C(2000000) // ns; a fence that took longer than 20 us has waited for a busy CPU
+enum { NSETS = 256 };
 
 struct rt_cells rt_cells;
 
@@ -59,15 +58,6 @@ sum(const struct rt_cell *c)
 }
 
 static void
-fence_and_rest(struct set *s)
-{
-	int64_t began = rt_nanotime();
-	rt_os_rseq_fence();
-	int64_t end = rt_nanotime();
-	s->rests = end + rt_min(REST * (end - began), LONGEST_REST);
-}
-
-static void
 clear(struct rt_cell *c)
 {
 	for (uint32_t i = 0; i < rt_cells.ncpu; i++)
@@ -83,7 +73,7 @@ claim(struct set *s, const int32_t *word)
 
 	if (s->owner && s->owner != word) {
 		set_owner(c, NULL);
-		fence_and_rest(s);
+		s->rests = rt_fence_and_rest();
 		if (sum(c) != 0) {
 			set_owner(c, s->owner);
 			return false;
@@ -132,7 +122,7 @@ take_readers(struct set *s, const int32_t *word)
 	if (s->owner != word)
 		return 0; // it has lost the set, when nobody was in
 	struct rt_cell *c = rt_cells_of(word);
-	fence_and_rest(s);
+	s->rests = rt_fence_and_rest();
 	int64_t n = sum(c);
 	clear(c);
 	return n;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // sync.Map: two tables that share their entries.
 //
-//   gort_sync_map { mu, read, dirty, misses }
+//   gort_sync_map { mu, read, dirty }
 //     read  -> readOnly { m: table, amended }      replaced as a whole, under mu; read without it
 //     dirty -> table                               grows under mu; NULL, or has every entry of read that is
 //                                                  not expunged, and those that read lacks (amended)
@@ -71,14 +71,18 @@ struct bucket {
 	struct entry *entry[PLACES];
 };
 
+// Every search reads the first line, additions and misses write the second.
 struct table {
-	size_t count; // entries; under mu
-	size_t mask;  // of buckets
-	uint64_t pad[6];
+	size_t mask; // of buckets
+	uint64_t pad[7];
+	size_t count;  // entries; under mu
+	size_t misses; // loads that had to look here, while this is dirty
+	uint64_t pad2[6];
 	struct bucket bucket[];
 };
 
-static_assert(sizeof(struct bucket) == 64 && sizeof(struct table) == 64, "one line each");
+static_assert(sizeof(struct bucket) == 64 && offsetof(struct table, count) == 64 &&
+		      offsetof(struct table, bucket) == 128, "lines");
 
 struct readOnly {
 	struct table *m; // NULL: empty
@@ -398,27 +402,20 @@ set_read(gort_sync_map *m, struct table *t, bool amended)
 	set_pointer(&m->read, read);
 }
 
-static void
-set_misses(gort_sync_map *m, ptrdiff_t n)
-{
-	__atomic_store_n(&m->misses, n, __ATOMIC_RELAXED);
-}
-
 // Under mu: dirty becomes read. In this order: who finds no dirty looks at read again.
 static void
 promote_locked(gort_sync_map *m)
 {
 	set_read(m, m->dirty, false);
 	set_pointer(&m->dirty, NULL);
-	set_misses(m, 0);
 }
 
 static void
-miss(gort_sync_map *m, const struct table *dirty)
+miss(gort_sync_map *m, struct table *dirty)
 {
-	ptrdiff_t n = __atomic_load_n(&m->misses, __ATOMIC_RELAXED) + 1;
-	set_misses(m, n); // some get lost
-	if (rt_likely(n < (ptrdiff_t)__atomic_load_n(&dirty->count, __ATOMIC_RELAXED)))
+	size_t n = __atomic_load_n(&dirty->misses, __ATOMIC_RELAXED) + 1;
+	__atomic_store_n(&dirty->misses, n, __ATOMIC_RELAXED); // some get lost
+	if (rt_likely(n < __atomic_load_n(&dirty->count, __ATOMIC_RELAXED)))
 		return;
 	gort_mutex_lock(&m->mu);
 	if (m->dirty == dirty) // nobody else was first
@@ -508,6 +505,7 @@ add_locked(gort_sync_map *m, struct entry *e, uint64_t hash)
 	if (!has_room(dirty)) {
 		struct table *larger = new_table(dirty->count + dirty->count / 2 + 1);
 		copy_locked(larger, dirty, read_lacks, load_read(m)->m);
+		larger->misses = __atomic_load_n(&dirty->misses, __ATOMIC_RELAXED);
 		set_pointer(&m->dirty, larger);
 		dirty = larger;
 	}
@@ -698,6 +696,5 @@ gort_sync_map_clear(gort_sync_map *m)
 	gort_mutex_lock(&m->mu);
 	set_read(m, NULL, false);
 	set_pointer(&m->dirty, NULL);
-	set_misses(m, 0);
 	gort_mutex_unlock(&m->mu);
 }

@@ -173,7 +173,7 @@ ON_A_LINE void
 gort_mutex_unlock(gort_mutex *m)
 {
 	ptrdiff_t off = rt_rseq_offset;
-	if (rt_likely(off != 0)) {
+	if (off != 0 && __atomic_load_n(&m->state, __ATOMIC_RELAXED) == LOCKED) {
 		RT_RSEQ_STORE_IF(off, &m->state, LOCKED, 0, atomically);
 		return;
 	}

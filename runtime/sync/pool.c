@@ -13,6 +13,13 @@
 // Numbers are never used twice. All this happens with the world stopped or under setlock; whoever uses a
 // set is at depth > 0 with a P, and checks the number first, so a set cannot change hands under it.
 //
+// Most Gets and Puts do not even enter the runtime: the private item is taken and put by a restartable
+// sequence (arch.h, RT_RSEQ_TAKE) at depth 0. There a thread loses its P, or stops for the collector, in the
+// handler of a signal only, and the kernel abandons the sequence before it runs that: so the P is the
+// thread's from the first instruction to the store, and the set the pool's. The number and the place among
+// the victims are looked at in the sequence, the pool's two words before; they may be out of date as they
+// may be for those inside.
+//
 // A queue is a ring in the heap, guarded by a spin lock that is held for some dozen instructions: its
 // owner does not wait long, thieves that find it taken go on to the next. The collector reads sets as
 // roots when marking starts; the rings, being heap objects, are read later, so what is taken out of one
@@ -48,6 +55,7 @@ struct poolLocal {
 	struct poolQueue shared;
 } RT_HOT_LINE;
 
+// arch.h knows the first three.
 struct poolset {
 	_Atomic uint64_t id; // of the pool that uses it; 0: free
 	int32_t nlocal;
@@ -246,8 +254,8 @@ get_slow(struct poolset *s)
 	return x ? x : get_victim(s, self);
 }
 
-void *
-gort_pool_get(gort_pool *p)
+static RT_NOINLINE void *
+get_inside(gort_pool *p)
 {
 	rt_enter();
 	struct poolset *s = pin(p);
@@ -259,6 +267,20 @@ gort_pool_get(gort_pool *p)
 		x = get_slow(s);
 	rt_leave();
 	return x || !p->new_fn ? x : p->new_fn();
+}
+
+void *
+gort_pool_get(gort_pool *p)
+{
+	struct poolset *s = __atomic_load_n(&p->local, __ATOMIC_ACQUIRE);
+	ptrdiff_t off = rt_rseq_offset;
+	if (rt_likely(s && off != 0)) {
+		void *x;
+		RT_RSEQ_TAKE(off, s, __atomic_load_n(&p->id, __ATOMIC_RELAXED), x, inside);
+		return x;
+	}
+inside:
+	return get_inside(p);
 }
 
 // A larger ring for this P's queue. Making it may collect, and then p's set is another one afterwards.
@@ -274,11 +296,9 @@ grow(gort_pool *p, uint32_t cap)
 	unlock_queue(&l->shared);
 }
 
-void
-gort_pool_put(gort_pool *p, void *x)
+static RT_NOINLINE void
+put_inside(gort_pool *p, void *x)
 {
-	if (!x)
-		return;
 	rt_enter();
 	struct poolLocal *l = &pin(p)->local[rt_getp()->id];
 	if (rt_likely(!l->private)) {
@@ -290,6 +310,21 @@ gort_pool_put(gort_pool *p, void *x)
 		}
 	}
 	rt_leave();
+}
+
+void
+gort_pool_put(gort_pool *p, void *x)
+{
+	if (!x)
+		return;
+	struct poolset *s = __atomic_load_n(&p->local, __ATOMIC_ACQUIRE);
+	ptrdiff_t off = rt_rseq_offset;
+	if (rt_likely(s && off != 0)) {
+		RT_RSEQ_GIVE(off, s, __atomic_load_n(&p->id, __ATOMIC_RELAXED), x, inside);
+		return;
+	}
+inside:
+	put_inside(p, x);
 }
 
 // ---- the collector's side; the world is stopped ----

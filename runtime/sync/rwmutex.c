@@ -33,29 +33,42 @@
 
 enum { READER = 1, READERS = RT_COUNT, WATCHED = 1 << 28, CONTENDED = 1 << 29 };
 #define WRITER (1 << 30)
+#define INSIDE INT32_MAX // no value of reader_count
 
 static_assert(sizeof(gort_rwmutex) == 24, "as documented");
 
-// Whether count counts all readers, and may be changed by compare-and-swap; if not, it has been changed.
-static bool
-settled(gort_rwmutex *rw, int32_t count, bool for_writer)
+// Whether count counts all readers, and may be changed by compare-and-swap.
+RT_INLINE bool
+is_settled(int32_t count)
 {
-	if (rt_likely(count != READER && (count & RT_STATE) != WATCHED && !rt_is_biased(count)))
-		return true;
+	return count != READER && (count & RT_STATE) != WATCHED && !rt_is_biased(count);
+}
+
+// Nor is there a writer.
+RT_INLINE bool
+is_contended(int32_t count)
+{
+	return count >> 28 == 3;
+}
+
+// Changes a count that is not settled.
+static RT_NOINLINE void
+settle(gort_rwmutex *rw, int32_t count, bool for_writer)
+{
 	rt_enter();
 	if (rt_is_biased(count))
 		rt_unbias(&rw->reader_count, for_writer);
 	else
 		rt_watch(&rw->reader_count, READER, WATCHED, CONTENDED);
 	rt_leave();
-	return false;
 }
 
 // Adds delta to reader_count if that is *count and may be changed so; else *count is what it is now.
-static bool
+RT_INLINE bool
 try_add(gort_rwmutex *rw, int32_t *count, int32_t delta)
 {
-	if (!settled(rw, *count, delta < 0)) {
+	if (rt_unlikely(!is_settled(*count))) {
+		settle(rw, *count, delta < 0);
 		*count = __atomic_load_n(&rw->reader_count, __ATOMIC_RELAXED);
 		return false;
 	}
@@ -97,7 +110,11 @@ rlock_shared(gort_rwmutex *rw)
 void
 gort_rwmutex_rlock_slow_(gort_rwmutex *rw)
 {
-	if (rt_likely(try_biased(rw)))
+	// Acquire: pairs with the release in rt_bias and of those that have left.
+	int32_t count = __atomic_load_n(&rw->reader_count, __ATOMIC_ACQUIRE);
+	if (is_contended(count) ? __atomic_compare_exchange_n(&rw->reader_count, &count, count + READER, false,
+							      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
+				: rt_is_biased(count) && rt_biased_enter(&rw->reader_count))
 		return;
 	rlock_shared(rw);
 }
@@ -127,7 +144,7 @@ runlock_biased(gort_rwmutex *rw)
 						__ATOMIC_RELEASE, __ATOMIC_RELAXED))
 			return true;
 	if (rt_is_biased(count))
-		settled(rw, count, false); // so that the word tells whether anybody is inside
+		settle(rw, count, false); // so that the word tells whether anybody is inside
 	return false;
 }
 
@@ -142,14 +159,30 @@ calm_down(gort_rwmutex *rw)
 	return !biased && rt_calm_down(&rw->reader_count, READER | WATCHED | CONTENDED);
 }
 
-// A frame of its own, which mutex profiles hide.
-static RT_NOINLINE void
-runlock_shared(gort_rwmutex *rw)
+// The word as our subtraction leaves it.
+RT_INLINE int32_t
+subtract(gort_rwmutex *rw)
 {
-	if (runlock_biased(rw) || (rt_time_to_calm_down() && calm_down(rw)))
-		return;
-	int32_t count = __atomic_sub_fetch(&rw->reader_count, READER, __ATOMIC_RELEASE);
-	if (rt_likely(count >= 0 && (count & READERS) != READERS))
+	return __atomic_sub_fetch(&rw->reader_count, READER, __ATOMIC_RELEASE);
+}
+
+// Nobody waits, nothing is wrong.
+RT_INLINE bool
+is_calm(int32_t count)
+{
+	return count >= 0 && (count & READERS) != READERS;
+}
+
+// count: the word as our subtraction left it; INSIDE: not yet. A frame of its own, which mutex profiles hide.
+static RT_NOINLINE void
+runlock_slow(gort_rwmutex *rw, int32_t count)
+{
+	if (count == INSIDE) {
+		if (runlock_biased(rw) || (rt_time_to_calm_down() && calm_down(rw)))
+			return;
+		count = subtract(rw);
+	}
+	if (is_calm(count))
 		return;
 	if ((count & READERS) == READERS)
 		rt_fatal("sync: RUnlock of unlocked RWMutex");
@@ -167,17 +200,24 @@ void
 gort_rwmutex_runlock(gort_rwmutex *rw)
 {
 	ptrdiff_t off = rt_rseq_offset;
+	int32_t left = INSIDE;
 	if (rt_likely(off != 0)) {
 		int32_t count = __atomic_load_n(&rw->reader_count, __ATOMIC_ACQUIRE);
 		if (rt_likely(count == READER)) {
-			RT_RSEQ_STORE_IF(off, &rw->reader_count, READER, 0, shared);
+			RT_RSEQ_STORE_IF(off, &rw->reader_count, READER, 0, slow);
 			return;
 		}
-		if (rt_is_biased(count) && rt_biased_leave(&rw->reader_count))
-			return;
+		if (rt_is_biased(count)) {
+			if (rt_biased_leave(&rw->reader_count))
+				return;
+		} else if (!rt_time_to_calm_down_soon()) {
+			left = subtract(rw);
+			if (rt_likely(is_calm(left)))
+				return;
+		}
 	}
-shared:
-	runlock_shared(rw);
+slow:
+	runlock_slow(rw, left);
 	RT_KEEP_FRAME();
 }
 
@@ -201,7 +241,7 @@ gort_rwmutex_try_lock(gort_rwmutex *rw)
 		return false;
 	int32_t free = __atomic_load_n(&rw->reader_count, __ATOMIC_RELAXED);
 	while (rt_is_biased(free)) {
-		settled(rw, free, true);
+		settle(rw, free, true);
 		free = __atomic_load_n(&rw->reader_count, __ATOMIC_RELAXED);
 	}
 	free &= ~READERS;

@@ -2,6 +2,8 @@
 // x86-64: the pieces of arch.h that must be inline. Included by arch/arch.h and sched/tls.h only.
 #pragma once
 
+#include <gort/rseq.h>
+
 #include "base/base.h"
 
 #define RT_UC_BYTES 232 // how far into a context the general registers and sp reach
@@ -85,35 +87,8 @@ rt_getsp(void)
 				 : "memory", "cc");                                                \
 	})
 
-// A sequence that the kernel fails when the thread is preempted, moved or interrupted by a signal, or
-// another calls rt_os_rseq_fence, before its store: it then goes on at 4, behind the signature that the
-// kernel asks for there. That is hidden in a no-op which also runs on the way in, with rax 0: so all of
-// it is straight code of one function, and a sequence that was failed (single-stepped in a debugger, say)
-// is not tried again. The kernel's area: 4 cpu_id, negative on a thread that is not registered; 8 the
-// sequence in force, a pointer that the kernel forgets when it finds the thread elsewhere.
-#define RT_RSEQ_STORE_IF(off, p, old, new, failed)                                                 \
-	__asm__ volatile goto(".pushsection __rseq_cs,\"aw\"\n\t"                                  \
-			      ".balign 32\n"                                                       \
-			      "0:\t.long 0, 0\n\t"                                                \
-			      ".quad 1f, 2f - 1f, 4f\n\t"                                         \
-			      ".popsection\n\t"                                                   \
-			      "xorl %%eax, %%eax\n\t"                                             \
-			      ".byte 0x0f, 0x1f, 0x80\n\t" /* nopl 0x53053053(%rax) */            \
-			      ".long 0x53053053\n"                                                \
-			      "4:\ttestq %%rax, %%rax\n\t"                                        \
-			      "jnz %l[" #failed "]\n\t"                                           \
-			      "cmpl $0, %%fs:4(%0)\n\t"                                           \
-			      "js %l[" #failed "]\n\t"                                            \
-			      "leaq 0b(%%rip), %%rax\n\t"                                         \
-			      "movq %%rax, %%fs:8(%0)\n"                                           \
-			      "1:\tcmpl %2, (%1)\n\t"                                             \
-			      "jne %l[" #failed "]\n\t"                                           \
-			      "movl %3, (%1)\n"                                                   \
-			      "2:"                                                                 \
-			      :                                                                    \
-			      : "r"((off)), "r"(p), "ri"((int32_t)(old)), "ri"((int32_t)(new))     \
-			      : "rax", "cc", "memory"                                              \
-			      : failed)
+// The kernel's signature, and what happens when it fails a sequence: gort/rseq.h.
+#define RT_RSEQ_STORE_IF GORT_RSEQ_STORE_IF_
 
 // The same, for a cell of the CPU's own: cells has one of 64 bytes for each of ncpu CPUs, {owner, n}. cpu_id
 // is read within the sequence: the thread has not left that CPU when it stores.
@@ -151,6 +126,59 @@ rt_getsp(void)
 				"i"((int32_t)(mask)), "i"((int32_t)(masked)), "i"((int32_t)(least)), \
 				"i"((int32_t)(delta))                                              \
 			      : "rax", "rcx", "rdx", "cc", "memory"                                \
+			      : failed)
+
+// The same, for a word of the current P's own: see arch.h. The P is found within the sequence, and depth 0,
+// where alone its holder changes by a signal.
+#define RT_RSEQ_ON_P_(failed, act)                                                                         \
+	".pushsection __rseq_cs,\"aw\"\n\t"                                                        \
+	".balign 32\n"                                                                             \
+	"0:\t.long 0, 0\n\t"                                                                      \
+	".quad 1f, 2f - 1f, 4f\n\t"                                                               \
+	".popsection\n\t"                                                                         \
+	"movl $0x53053053, %%eax\n"                                                               \
+	"4:\tcmpl $0x53053053, %%eax\n\t"                                                         \
+	"jne %l[" #failed "]\n\t"                                                                      \
+	"cmpl $0, %%fs:4(%[off])\n\t"                                                             \
+	"js %l[" #failed "]\n\t"                                                                       \
+	"leaq 0b(%%rip), %%rax\n\t"                                                               \
+	"movq %%rax, %%fs:8(%[off])\n"                                                            \
+	"1:\tmovq rt_tls@gottpoff(%%rip), %%rcx\n\t"                                              \
+	"cmpl $0, %%fs:%c[depth](%%rcx)\n\t"                                                      \
+	"jne %l[" #failed "]\n\t"                                                                      \
+	"movq %%fs:%c[m](%%rcx), %%rcx\n\t"                                                       \
+	"movq %c[p](%%rcx), %%rcx\n\t"                                                            \
+	"testq %%rcx, %%rcx\n\t" /* in a system call */                                           \
+	"jz %l[" #failed "]\n\t"                                                                       \
+	"movl %c[pid](%%rcx), %%ecx\n\t"                                                          \
+	"cmpl 8(%[set]), %%ecx\n\t"                                                               \
+	"jae %l[" #failed "]\n\t"                                                                      \
+	"cmpq %[id], (%[set])\n\t"                                                                \
+	"jne %l[" #failed "]\n\t"                                                                      \
+	"shlq $6, %%rcx\n\t"                                                                      \
+	"addq 16(%[set]), %%rcx\n\t" act                                                          \
+	"2:"
+#define RT_RSEQ_ON_P_IN_(off_, set_, id_)                                                          \
+	[off] "r"(off_), [set] "r"(set_), [id] "r"(id_), [depth] "i"(offsetof(struct rt_tls, depth)),      \
+		[m] "i"(offsetof(struct rt_tls, m)), [p] "i"(offsetof(struct m, p)),               \
+		[pid] "i"(offsetof(struct p, id))
+
+#define RT_RSEQ_TAKE(off, set, id, x, failed)                                                      \
+	__asm__ volatile goto(RT_RSEQ_ON_P_(failed, "movq (%%rcx), %[v]\n\t"                       \
+						    "testq %[v], %[v]\n\t"                        \
+						    "jz %l[" #failed "]\n\t"                       \
+						    "movq $0, (%%rcx)\n")                         \
+			      : [v] "=&r"(x)                                                       \
+			      : RT_RSEQ_ON_P_IN_(off, set, id)                                     \
+			      : "rax", "rcx", "cc", "memory"                                       \
+			      : failed)
+#define RT_RSEQ_GIVE(off, set, id, x, failed)                                                      \
+	__asm__ volatile goto(RT_RSEQ_ON_P_(failed, "cmpq $0, (%%rcx)\n\t"                         \
+						    "jne %l[" #failed "]\n\t"                      \
+						    "movq %[v], (%%rcx)\n")                       \
+			      :                                                                    \
+			      : RT_RSEQ_ON_P_IN_(off, set, id), [v] "r"(x)                         \
+			      : "rax", "rcx", "cc", "memory"                                       \
 			      : failed)
 
 // 16 bytes at once. Every CPU with AVX loads 16 aligned bytes as one (Intel and AMD say so); for others

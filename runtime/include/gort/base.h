@@ -18,6 +18,8 @@
 #endif
 
 #define GORT_API __attribute__((visibility("default")))
+// An exported function's definition for callers that inline it; the library has the other one.
+#define GORT_INLINE_TOO_ extern inline __attribute__((gnu_inline))
 #define GORT_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
 // Two-step pasting, and a name that is fresh in each expansion.

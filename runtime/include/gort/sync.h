@@ -19,6 +19,7 @@
 
 #include <gort/base.h>
 #include <gort/iface.h>
+#include <gort/rseq.h>
 #include <gort/sched.h>
 
 GORT_BEGIN_DECLS
@@ -81,6 +82,23 @@ gort_mutex_try_lock(gort_mutex *m)
 // gort_mutex_unlock unlocks m. Fatal with "sync: unlock of unlocked mutex". Does not touch m once it is
 // free: whoever locks it next may unlock it and free its memory. Go: (*Mutex).Unlock.
 GORT_API void gort_mutex_unlock(gort_mutex *m);
+
+#ifndef GORT_UNLOCK_BY_CALL_
+// The library's, for what the inline one leaves.
+GORT_API void gort_mutex_unlock_called_(gort_mutex *m) __asm__("gort_mutex_unlock");
+
+GORT_INLINE_TOO_ void
+gort_mutex_unlock(gort_mutex *m)
+{
+	ptrdiff_t off = gort_rseq_offset_;
+	if (__builtin_expect(off != 0, 1)) {
+		GORT_RSEQ_STORE_IF_(off, &m->state, 1, 0, failed); // locked, and nobody waits
+		return;
+	}
+failed:
+	gort_mutex_unlock_called_(m);
+}
+#endif
 
 // ---- WaitGroup ----
 
@@ -175,6 +193,22 @@ gort_rwmutex_rlock(gort_rwmutex *rw)
 // gort_rwmutex_runlock undoes one read lock. Fatal with "sync: RUnlock of unlocked RWMutex".
 // Go: (*RWMutex).RUnlock.
 GORT_API void gort_rwmutex_runlock(gort_rwmutex *rw);
+
+#ifndef GORT_UNLOCK_BY_CALL_
+GORT_API void gort_rwmutex_runlock_called_(gort_rwmutex *rw) __asm__("gort_rwmutex_runlock");
+
+GORT_INLINE_TOO_ void
+gort_rwmutex_runlock(gort_rwmutex *rw)
+{
+	ptrdiff_t off = gort_rseq_offset_;
+	if (__builtin_expect(off != 0 && __atomic_load_n(&rw->reader_count, __ATOMIC_RELAXED) == 1, 1)) {
+		GORT_RSEQ_STORE_IF_(off, &rw->reader_count, 1, 0, failed); // one reader, no writer
+		return;
+	}
+failed:
+	gort_rwmutex_runlock_called_(rw);
+}
+#endif
 
 // gort_rwmutex_try_rlock locks rw for reading unless a writer has it or waits for it, and tells whether
 // it did. Go: (*RWMutex).TryRLock.
@@ -328,9 +362,8 @@ GORT_API void gort_pool_put(gort_pool *p, void *x);
 // Go: sync.Map.
 typedef struct gort_sync_map {
 	gort_mutex mu;
-	void *read;	  // what loads look at first
-	void *dirty;	  // under mu
-	ptrdiff_t misses; // loads that had to look into dirty since it was made; under mu
+	void *read;  // what loads look at first
+	void *dirty; // under mu
 } gort_sync_map;
 
 // gort_sync_map_load tells whether m has key, and if so stores what it maps to in *value (NULL: not
