@@ -24,7 +24,9 @@ static const gort_type dirtype = {.size = sizeof(table),
 static table
 newtable(const struct gort_maptype *t, uint32_t cap, uint8_t localdepth)
 {
-	size_t head = sizeof(struct meta) + rt_max(cap, GROUP) * sizeof(uint16_t), slots = (size_t)cap * t->unitsize;
+	size_t slots = (size_t)cap * t->unitsize;
+	size_t head = rt_round_up(sizeof(struct meta) + rt_max(cap, GROUP) * sizeof(uint16_t),
+				  (size_t)RT_CACHE_LINE);
 	table tab;
 	rt_enter();
 	char *p = rt_mallocgc_noscan_raw(t->noscan ? head + slots : head);
@@ -58,22 +60,25 @@ copyslot(char *dst, const char *src, size_t n)
 		memcpy(dst, src, n);
 }
 
-// Slots taken in each group of a table that is being filled. (Its control words tell as well, but those
-// written just now would have to get from the store buffer into a longer load.)
+// The slots taken in each group of a table that is being filled. (Its control words tell as well, but those
+// written just now would have to get from the store buffer into a longer load.) A table of 8 is never filled
+// so: the first one begins empty.
 struct fill {
-	uint8_t n[MAX_TABLE / GROUP];
+	uint16_t taken[MAX_TABLE / GROUP];
 };
 
-// The same for such a table. Larger ones have no counts.
+// The first EMPTY slot on hash's way in such a table. Larger ones have no sets.
 static inline size_t
 nextslot(struct fill *fill, const table *tab, size_t mask, uint64_t hash)
 {
 	if (rt_unlikely(mask >= MAX_TABLE / GROUP))
 		return emptyslot(tab, mask, hash);
 	size_t g = (hash >> TAGBITS) & mask;
-	for (size_t step = 1; rt_unlikely(fill->n[g] == GROUP); step++)
+	for (size_t step = 1; rt_unlikely(fill->taken[g] == ALL_SLOTS); step++)
 		g = (g + step) & mask;
-	return g * GROUP + fill->n[g]++;
+	unsigned i = nearhome(fill->taken[g] ^ ALL_SLOTS, hash);
+	fill->taken[g] |= (uint16_t)(1u << i);
+	return g * GROUP + i;
 }
 
 RT_INLINE void
