@@ -436,9 +436,10 @@ delete_int(smap *m, uint64_t k, size_t keysize)
 	if (!match) {
 		if (rt_likely(gort_group_match_again_(group, EMPTY) != 0))
 			done = ABSENT_KEY;
-	} else if (rt_likely(haskey(slotin(m, tab, hash, (unsigned)__builtin_ctz(match)), k, keysize) &&
+	} else if (rt_likely((match & (match - 1)) == 0 &&
+			     haskey(slotin(m, tab, hash, (unsigned)__builtin_ctz(match)), k, keysize) &&
 			     gort_group_match_again_(group, EMPTY))) {
-		setctrl(group, (unsigned)__builtin_ctz(match), EMPTY);
+		emptyslots(group, (uint16_t)(FULL | hash));
 		meta(&tab)->growthleft++;
 		m->used--;
 		done = WAS_THERE;

@@ -161,6 +161,17 @@ setctrl(uint16_t *group, unsigned i, uint16_t c)
 	*half = (*half & ~at) | (at & (short)c);
 }
 
+// Makes the slots of a group EMPTY whose control word is c. Halves, as above.
+RT_INLINE void
+emptyslots(uint16_t *group, uint16_t c)
+{
+	typedef short v8 __attribute__((vector_size(16), may_alias));
+	v8 *half = (v8 *)group, want = {0};
+	want = want + (short)c;
+	half[0] &= half[0] != want;
+	half[1] &= half[1] != want;
+}
+
 RT_INLINE uint64_t
 hashof(const smap *m, int class, const void *key)
 {

@@ -962,3 +962,33 @@ GORT_TEST(map, entries_are_where_lookups_ask_for_them)
 		mostly_at_home(grown);
 	}
 }
+
+// Two entries of one group with the same control word: who deletes one must not take the other along.
+GORT_TEST(map, one_control_word_for_two_keys)
+{
+	enum { N = 2000 };
+	static uint64_t first[1 << 15]; // key + 1 by control word
+	gort_map *m = gort_make_map(uint64_t, uint64_t, 0);
+	const struct gort_map_ *inside = (const struct gort_map_ *)m;
+	int pairs = 0;
+	for (uint64_t k = 0; k < N; k++) {
+		uint64_t *other = &first[gort_map_hash64_(k, inside->seed, inside->mul) & 0x7fff];
+		if (*other == 0) {
+			*other = k + 1;
+			continue;
+		}
+		uint64_t pair[2] = {*other - 1, k};
+		pairs++;
+		for (int gone = 0; gone < 2; gone++) {
+			*gort_map_put(uint64_t, uint64_t, m, pair[0]) = 10;
+			*gort_map_put(uint64_t, uint64_t, m, pair[1]) = 11;
+			CHECK(gort_map_delete(uint64_t, m, pair[gone]));
+			CHECK(!gort_map_get(uint64_t, uint64_t, m, pair[gone]));
+			CHECK_EQ(*gort_map_get(uint64_t, uint64_t, m, pair[!gone]), 10 + !gone);
+			rt_check_map(m);
+			CHECK(gort_map_delete(uint64_t, m, pair[!gone]));
+			CHECK_EQ(gort_map_len(m), 0);
+		}
+	}
+	CHECK(pairs > 0);
+}
