@@ -13,9 +13,9 @@
 // goes from group to group by 1, 2, 3, ... until it meets an EMPTY; every table keeps at least an eighth
 // of its slots EMPTY, so it ends.
 //
-// In its group an entry takes the first free slot from its home on, one of four slots that follow from the hash
-// (of 16-byte entries a cache line), so a lookup can ask for the entry and the control words at once. That
-// is a hint: an entry may lie anywhere in its group.
+// In its group an entry takes the first free slot from its home on, four slots that follow from the hash (of
+// 16-byte entries a cache line), so a lookup can ask for the entry and the control words at once. That is a
+// hint: an entry may lie anywhere in its group.
 //
 // Invariants, outside a call (rt_check_map asserts them):
 //   - meta.growthleft = 7/8 of cap - full - DELETED
@@ -30,7 +30,10 @@
 // Measured with control bytes of 7 hash bits (16-byte entries, 1e3 to 1e7 of them, EPYC of family 26):
 // groups of 8 with their control bytes beside them, and 7 slots with control bytes in 128 aligned bytes:
 // hits the same within noise, misses 1.7 and 4 times slower at 1e6. Tables from 512 to 65536 slots: no
-// difference. In the inlined lookup, slot indices of 32 bits: hits 10 % slower at 1e6 and 1e7.
+// difference. With control words (Zen 3, 1e6): slots filled from the front of each group, also by splits,
+// and the first line of them prefetched: hits took 0.78 of the time without, with a home 0.64. Misses take
+// 1.4 to 1.9 times as long for the prefetch. In the inlined lookup, slot indices of 32 bits: hits 10 %
+// slower at 1e6 and 1e7.
 //
 // Go: internal/runtime/maps since 1.24. Differences: 16 slots a group, control words apart from slots,
 // directory entries that point at control words and slots without a table object between.

@@ -923,8 +923,8 @@ GORT_TEST(map, a_hash_of_three_values)
 	}
 }
 
-// A search finds an entry wherever it lies, but fast only where the lookup has asked for it: nearly all are there,
-// however they came to their tables. (At three quarters full it is 82 to 84 of 100.)
+// A search finds an entry wherever it lies, but fast only where the lookup has asked for it: nearly all are
+// there, however they came to their tables. (At three quarters full it is 82 to 84 of 100.)
 static void
 mostly_at_home(gort_map *m)
 {
@@ -937,8 +937,10 @@ GORT_TEST(map, entries_are_where_lookups_ask_for_them)
 	static const int64_t sizes[] = {25000, 28000, 50000, 100000}; // from just after splits to full
 	for (size_t s = 0; s < rt_nelem(sizes); s++) {
 		int64_t n = sizes[s];
-		gort_map *grown = gort_make_map(uint64_t, uint64_t, 0), *sized = gort_make_map(uint64_t, uint64_t, n),
-			 *strings = gort_make_map(gort_string, int, 0), *replaced = gort_make_map(uint32_t, int, 0);
+		gort_map *grown = gort_make_map(uint64_t, uint64_t, 0);
+		gort_map *sized = gort_make_map(uint64_t, uint64_t, n);
+		gort_map *strings = gort_make_map(gort_string, int, 0);
+		gort_map *replaced = gort_make_map(uint32_t, int, 0);
 		gort_map_iter it = {0};
 		for (int64_t i = 0; i < n; i++) {
 			*gort_map_put(uint64_t, uint64_t, grown, (uint64_t)i) = (uint64_t)i;
