@@ -227,6 +227,12 @@ nearhome(unsigned set, uint64_t hash)
 	return (home + (unsigned)__builtin_ctz((set | set << GROUP) >> home)) % GROUP;
 }
 
+static inline bool
+athome(unsigned i, uint64_t hash)
+{
+	return i / 4 == gort_map_home_(hash) / 4;
+}
+
 // Asks for hash's home before the control words are there: most searches that find something end in this
 // line, and two cache misses become one.
 RT_INLINE void

@@ -72,7 +72,7 @@ size_t
 rt_swiss_athome(const struct gort_map *map)
 {
 	const smap *m = (const smap *)map;
-	size_t athome = 0;
+	size_t n_athome = 0;
 	for (size_t i = 0, n; i < (size_t)1 << m->globaldepth; i += n) {
 		const table *tab = &m->dir[i];
 		n = (size_t)1 << (m->globaldepth - meta(tab)->localdepth);
@@ -81,8 +81,8 @@ rt_swiss_athome(const struct gort_map *map)
 				continue;
 			uint64_t hash = hashof(m, m->t->keyclass, keyof(m->t, slotat(m->t, tab, j)));
 			size_t g = hash >> TAGBITS & groupmask(meta(tab)->cap);
-			athome += (j & ~3u) == g * GROUP + gort_map_home_(hash);
+			n_athome += j / GROUP == g && athome(j % GROUP, hash);
 		}
 	}
-	return athome;
+	return n_athome;
 }
