@@ -924,17 +924,19 @@ GORT_TEST(map, a_hash_of_three_values)
 }
 
 // A search finds an entry wherever it lies, but fast only where the lookup has asked for it: nearly all are
-// there, however they came to their tables. (At three quarters full it is 82 to 84 of 100.)
+// there, however they came to their tables. (At three quarters full it is 82 to 84 of 100, just after all tables
+// have split 96 to 97; 90 if what had found its home full stayed where it was.)
 static void
 mostly_at_home(gort_map *m)
 {
+	size_t n = (size_t)gort_map_len(m), percent = rt_map_capacity(m) > 2 * n ? 94 : 70;
 	rt_check_map(m);
-	CHECK(rt_swiss_athome(m) >= (size_t)gort_map_len(m) / 100 * 70);
+	CHECK(rt_swiss_athome(m) >= n / 100 * percent);
 }
 
 GORT_TEST(map, entries_are_where_lookups_ask_for_them)
 {
-	static const int64_t sizes[] = {25000, 28000, 50000, 100000}; // from just after splits to full
+	static const int64_t sizes[] = {25000, 28000, 60000, 100000}; // 60000: just after the tables have split
 	for (size_t s = 0; s < rt_nelem(sizes); s++) {
 		int64_t n = sizes[s];
 		gort_map *grown = gort_make_map(uint64_t, uint64_t, 0);
