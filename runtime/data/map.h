@@ -76,6 +76,7 @@ void rt_swiss_iterate(struct gort_map *m, struct gort_map_iter *it);
 bool rt_swiss_next(struct gort_map_iter *it);
 void rt_swiss_check(const struct gort_map *m);
 size_t rt_swiss_capacity(const struct gort_map *m);
+size_t rt_swiss_athome(const struct gort_map *m); // entries in the four slots that a lookup asks for at once
 
 // For tests: walks everything and throws when an invariant does not hold; slots that exist.
 void rt_check_map(const struct gort_map *m);

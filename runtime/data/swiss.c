@@ -22,7 +22,8 @@ static const gort_type maptype_ = {
 				   offsetof(smap, one[1].slots)},
 	.name = "map"};
 
-// What an empty map has: a search ends in it, a put finds no room. Never written.
+// What an empty map has: a search ends in it, a put finds no room. Never written. Its slots are there to be
+// asked for (prefetchhome).
 static const struct {
 	struct meta meta;
 	uint16_t ctrl[GROUP];
@@ -141,6 +142,7 @@ findorinsert(const struct gort_maptype *t, smap *m, uint64_t hash, const void *k
 {
 	table *tab = tableof(m, hash);
 	size_t mask = maskof(m, tab, class), g = (hash >> TAGBITS) & mask, reuse = ABSENT;
+	__builtin_prefetch(slotat(t, tab, g * GROUP + gort_map_home_(hash)));
 	for (size_t step = 1;; g = (g + step++) & mask) {
 		const uint16_t *group = tab->ctrl + g * GROUP;
 		unsigned match = gort_group_match_(group, (uint16_t)(FULL | hash));
@@ -155,14 +157,14 @@ findorinsert(const struct gort_maptype *t, smap *m, uint64_t hash, const void *k
 		if (rt_unlikely(!empty)) {
 			unsigned deleted = gort_group_match_(group, DELETED);
 			if (deleted && reuse == ABSENT)
-				reuse = g * GROUP + (size_t)__builtin_ctz(deleted);
+				reuse = g * GROUP + nearhome(deleted, hash);
 			continue;
 		}
 		*found = false;
 		if (reuse == ABSENT) {
 			if (rt_unlikely(meta(tab)->growthleft == 0)) // also the table of no slots
 				return growinsert(t, m, hash, key);
-			reuse = g * GROUP + (size_t)__builtin_ctz(empty);
+			reuse = g * GROUP + nearhome(empty, hash);
 		}
 		return occupy(t, m, tab, reuse, hash, key, class);
 	}
@@ -227,10 +229,11 @@ gort_map_get_string_(gort_map *map, const char *str, ptrdiff_t len, uint32_t sha
 	rt_arch_short key = rt_arch_load_short(str, (size_t)len);
 	uint64_t hash = rt_arch_aeshash_short(key, (size_t)len, m->seed, rt_hashkey);
 	const table *tab = tableof(m, hash);
+	prefetchhome(m, *tab, hash);
 	const uint16_t *group = firstgroup(m, *tab, hash);
 	unsigned match = gort_group_match_(group, (uint16_t)(FULL | hash));
 	if (rt_likely(match != 0)) {
-		char *slot = slotin(m, *tab, hash, match);
+		char *slot = slotin(m, *tab, hash, (unsigned)__builtin_ctz(match));
 		const gort_string *have = (const gort_string *)slot;
 		if (rt_likely(have->len == len &&
 			      rt_arch_short_equal(rt_arch_load_short(have->str, (size_t)len), key)))
@@ -284,7 +287,8 @@ haskey(const char *slot, uint64_t k, size_t keysize)
 RT_INLINE char *
 occupy_int(smap *m, table tab, uint64_t hash, uint16_t *group, unsigned empty, uint64_t k, size_t keysize)
 {
-	char *slot = slotin(m, tab, hash, empty);
+	unsigned i = nearhome(empty, hash);
+	char *slot = slotin(m, tab, hash, i);
 	memcpy(slot, &k, keysize);
 	if (rt_likely(m->slotsize > keysize))
 		memset(slot + keysize, 0, keysize);
@@ -293,7 +297,7 @@ occupy_int(smap *m, table tab, uint64_t hash, uint16_t *group, unsigned empty, u
 		__asm__ volatile(""); // else the compiler calls memset for all
 	}
 	meta(&tab)->growthleft--;
-	setctrl(group, (unsigned)__builtin_ctz(empty), (uint16_t)(FULL | hash));
+	setctrl(group, i, (uint16_t)(FULL | hash));
 	m->used++;
 	return slot;
 }
@@ -306,10 +310,11 @@ put_int(smap *m, uint64_t k, size_t keysize, uint32_t shape)
 	rt_store(&m->state, shape | GORT_MAP_WRITING_);
 	uint64_t hash = gort_map_hash64_(k, m->seed, m->mul);
 	const table tab = *tableof(m, hash);
+	prefetchhome(m, tab, hash);
 	uint16_t *group = firstgroup(m, tab, hash);
 	unsigned match = gort_group_match_(group, (uint16_t)(FULL | hash));
 	if (match) {
-		slot = slotin(m, tab, hash, match);
+		slot = slotin(m, tab, hash, (unsigned)__builtin_ctz(match));
 		if (rt_unlikely(!haskey(slot, k, keysize)))
 			slot = NULL;
 	} else {
@@ -425,14 +430,16 @@ delete_int(smap *m, uint64_t k, size_t keysize)
 	rt_store(&m->state, state | GORT_MAP_WRITING_);
 	uint64_t hash = gort_map_hash64_(k, m->seed, m->mul);
 	const table tab = *tableof(m, hash);
+	prefetchhome(m, tab, hash);
 	uint16_t *group = firstgroup(m, tab, hash);
 	unsigned match = gort_group_match_(group, (uint16_t)(FULL | hash));
 	if (!match) {
 		if (rt_likely(gort_group_match_again_(group, EMPTY) != 0))
 			done = ABSENT_KEY;
-	} else if (rt_likely(haskey(slotin(m, tab, hash, match), k, keysize) &&
+	} else if (rt_likely((match & (match - 1)) == 0 &&
+			     haskey(slotin(m, tab, hash, (unsigned)__builtin_ctz(match)), k, keysize) &&
 			     gort_group_match_again_(group, EMPTY))) {
-		setctrl(group, (unsigned)__builtin_ctz(match), EMPTY);
+		emptyslots(group, (uint16_t)(FULL | hash));
 		meta(&tab)->growthleft++;
 		m->used--;
 		done = WAS_THERE;
@@ -489,7 +496,7 @@ rt_swiss_make(const struct gort_maptype *t, ptrdiff_t hint)
 	m->noscan = t->noscan;
 	m->elemoff = (uint8_t)t->elemoff;
 	m->slotsize = (uint16_t)t->unitsize;
-	m->one[0] = m->one[1] = (table){none.ctrl, NULL};
+	m->one[0] = m->one[1] = (table){none.ctrl, (char *)(uintptr_t)none.ctrl};
 	reseed(m);
 	if (hint > 0 && hint < PTRDIFF_MAX / 2)
 		rt_swiss_presize(t, m, hint);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What must hold of an open-addressing map outside a call (swiss.h), for tests; and its capacity.
+// What must hold of an open-addressing map outside a call (swiss.h), for tests; its capacity; how many of its
+// entries are where lookups ask for them.
 #include "data/swiss.h"
 
 static void
@@ -65,4 +66,23 @@ rt_swiss_capacity(const struct gort_map *map)
 		cap += meta(&m->dir[i])->cap;
 	}
 	return cap;
+}
+
+size_t
+rt_swiss_athome(const struct gort_map *map)
+{
+	const smap *m = (const smap *)map;
+	size_t n_athome = 0;
+	for (size_t i = 0, n; i < (size_t)1 << m->globaldepth; i += n) {
+		const table *tab = &m->dir[i];
+		n = (size_t)1 << (m->globaldepth - meta(tab)->localdepth);
+		for (uint32_t j = 0; j < meta(tab)->cap; j++) {
+			if (!(tab->ctrl[j] & FULL))
+				continue;
+			uint64_t hash = hashof(m, m->t->keyclass, keyof(m->t, slotat(m->t, tab, j)));
+			size_t g = hash >> TAGBITS & groupmask(meta(tab)->cap);
+			n_athome += j / GROUP == g && athome(j % GROUP, hash);
+		}
+	}
+	return n_athome;
 }

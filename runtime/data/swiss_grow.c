@@ -24,7 +24,9 @@ static const gort_type dirtype = {.size = sizeof(table),
 static table
 newtable(const struct gort_maptype *t, uint32_t cap, uint8_t localdepth)
 {
-	size_t head = sizeof(struct meta) + rt_max(cap, GROUP) * sizeof(uint16_t), slots = (size_t)cap * t->unitsize;
+	size_t slots = (size_t)cap * t->unitsize;
+	size_t head = rt_round_up(sizeof(struct meta) + rt_max(cap, GROUP) * sizeof(uint16_t),
+				  (size_t)RT_CACHE_LINE);
 	table tab;
 	rt_enter();
 	size_t bytes = t->noscan ? head + slots : head;
@@ -59,22 +61,25 @@ copyslot(char *dst, const char *src, size_t n)
 		memcpy(dst, src, n);
 }
 
-// Slots taken in each group of a table that is being filled. (Its control words tell as well, but those
-// written just now would have to get from the store buffer into a longer load.)
+// The slots taken in each group of a table that is being filled. (Its control words tell as well, but those
+// written just now would have to get from the store buffer into a longer load.) A table of 8 is never filled
+// so: the first one begins empty.
 struct fill {
-	uint8_t n[MAX_TABLE / GROUP];
+	uint16_t taken[MAX_TABLE / GROUP];
 };
 
-// The same for such a table. Larger ones have no counts.
+// The first EMPTY slot on hash's way in such a table. Larger ones have no sets.
 static inline size_t
 nextslot(struct fill *fill, const table *tab, size_t mask, uint64_t hash)
 {
 	if (rt_unlikely(mask >= MAX_TABLE / GROUP))
 		return emptyslot(tab, mask, hash);
 	size_t g = (hash >> TAGBITS) & mask;
-	for (size_t step = 1; rt_unlikely(fill->n[g] == GROUP); step++)
+	for (size_t step = 1; rt_unlikely(fill->taken[g] == ALL_SLOTS); step++)
 		g = (g + step) & mask;
-	return g * GROUP + fill->n[g]++;
+	unsigned i = nearhome(fill->taken[g] ^ ALL_SLOTS, hash);
+	fill->taken[g] |= (uint16_t)(1u << i);
+	return g * GROUP + i;
 }
 
 RT_INLINE void
@@ -161,12 +166,22 @@ struct exodus {
 	uint16_t away[MAX_TABLE]; // slots of those that stay, but not in the group where they belong
 };
 
-// Moves the leaving entries of a group. Inside, as what is cleared must have been logged in the same cycle.
+// Makes an entry's slot EMPTY that is elsewhere now; its group has been logged.
+static inline void
+vacate(const struct gort_maptype *t, uint16_t *group, char *slots, unsigned i)
+{
+	group[i] = EMPTY;
+	if (!t->noscan)
+		memset(slots + i * t->unitsize, 0, t->unitsize);
+}
+
+// Moves the leaving entries of a group, and those that found their home full into what these leave of it.
+// Inside, as what is cleared must have been logged in the same cycle.
 RT_INLINE void
 leavegroup(const struct gort_maptype *t, const smap *m, table *from, size_t g, struct exodus *x, int class)
 {
 	uint64_t hash[GROUP];
-	unsigned leave = 0;
+	unsigned leave = 0, strays = 0, left;
 	size_t mask = groupmask(meta(from)->cap);
 	char *slots = slotat(t, from, g * GROUP);
 	uint16_t *group = ctrl(from, g * GROUP);
@@ -175,18 +190,30 @@ leavegroup(const struct gort_maptype *t, const smap *m, table *from, size_t g, s
 		hash[i] = hashof(m, class, slots + i * t->unitsize);
 		bool leaves = (hash[i] & x->bit) != 0;
 		leave |= (unsigned)leaves << i;
-		if (rt_unlikely((hash[i] >> TAGBITS & mask) != g) && !leaves)
-			x->away[x->naway++] = (uint16_t)(g * GROUP + i);
+		if (rt_unlikely((hash[i] >> TAGBITS & mask) != g)) {
+			if (!leaves)
+				x->away[x->naway++] = (uint16_t)(g * GROUP + i);
+		} else {
+			strays |= (unsigned)(!leaves & !athome(i, hash[i])) << i;
+		}
 	}
+	left = leave;
 	rt_enter();
 	if (!t->noscan)
 		rt_barrier_before(t->unit, slots, (size_t)GROUP * t->unitsize);
 	for (; leave; leave &= leave - 1) {
 		unsigned i = (unsigned)__builtin_ctz(leave);
 		addentry(t, x->to, &x->fill, hash[i], slots + i * t->unitsize);
-		group[i] = EMPTY;
-		if (!t->noscan)
-			memset(slots + i * t->unitsize, 0, t->unitsize);
+		vacate(t, group, slots, i);
+	}
+	for (; left && strays; strays &= strays - 1) {
+		unsigned i = (unsigned)__builtin_ctz(strays), at = nearhome(left, hash[i]);
+		if (!athome(at, hash[i]))
+			continue;
+		group[at] = group[i];
+		copyslot(slots + at * t->unitsize, slots + i * t->unitsize, t->unitsize);
+		vacate(t, group, slots, i);
+		left ^= 1u << at | 1u << i;
 	}
 	rt_leave();
 }

@@ -202,6 +202,9 @@ GORT_API void *gort_map_put64_(gort_map *m, uint64_t k, uint32_t shape);
 GORT_API bool gort_map_delete32_(gort_map *m, uint32_t k);
 GORT_API bool gort_map_delete64_(gort_map *m, uint64_t k);
 
+// Where in its group an entry most likely is: at this slot or soon after it.
+#define gort_map_home_(hash) ((unsigned)(hash) % 4 * 4)
+
 // What a lookup finds in the first group of a map of that shape that nobody writes to. The rest is called:
 // loops in every caller would cost more instructions than they save, and how many lookups a CPU overlaps
 // is how many fit into its window.
@@ -215,10 +218,11 @@ gort_map_get_int_(gort_map *map, uint64_t k, size_t keysize, uint32_t shape, siz
 		const struct gort_map_table_ *table = &m->dir[hash >> m->shift];
 		size_t at = hash >> 10 & m->groupmask; // 32 bytes a group
 		const uint16_t *group = (const uint16_t *)(const void *)((const char *)table->ctrl + at);
+		char *slots = table->slots + at * slotsize / 2;
+		__builtin_prefetch(slots + gort_map_home_(hash) * slotsize);
 		unsigned match = gort_group_match_(group, (uint16_t)(hash | 0x8000));
 		if (__builtin_expect(match != 0, 1)) {
-			char *slot = table->slots + at * slotsize / 2 +
-				     (unsigned)__builtin_ctzll(match) * slotsize;
+			char *slot = slots + (unsigned)__builtin_ctzll(match) * slotsize;
 			__builtin_memcpy(&have, slot, keysize);
 			if (__builtin_expect(have == k, 1))
 				return slot + elemoff;
