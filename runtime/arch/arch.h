@@ -35,7 +35,9 @@ void rt_gobuf_init_raw(struct gobuf *b, uintptr_t hi, void (*fn)(void));
 enum { RT_FOUND = 64 };
 size_t rt_find_words(uintptr_t *lo, uintptr_t hi, uintptr_t base, uintptr_t n, uintptr_t found[RT_FOUND]);
 
-// memcpy for memory of which the copied part is not used soon: a long one leaves the caches to others.
+// memcpy for memory of which the copied part is not used soon: from RT_COPY_AWAY bytes on it leaves the caches to
+// others.
+#define RT_COPY_AWAY ((size_t)512 << 10)
 void rt_copy_away(void *dst, const void *src, size_t n);
 
 // Runs fn(arg) on the stack whose top is sp, on the same thread, and returns. Unwinders cross it.

@@ -73,11 +73,12 @@ enum chan_result { CHAN_CLOSED = -1, CHAN_BLOCK = 0, CHAN_DONE = 1 };
 
 void rt_chan_lock_slow(struct hchan *c);
 
-// Lock held. Relaxed: the stores that follow it and that a peek reads are releases.
+// Lock held. Release: who sees the step and then the lock free sees it free after this owner. The stores that
+// follow it and that a peek reads are releases, too.
 RT_INLINE void
 rt_chan_begin_change(struct hchan *c)
 {
-	rt_store(&c->seq, rt_load(&c->seq) + 1);
+	rt_store_release(&c->seq, rt_load(&c->seq) + 1);
 	RT_TLS_WRITE32(offsetof(struct rt_tls, unseen), 1);
 }
 

@@ -16,8 +16,8 @@
 // state was that of this time or a later one, and a change after seq was read has begun with a step: if the second
 // look finds the same seq, the channel has been as the first look saw it until then.
 //
-// If the lock was held, or the channel is a timer's, whose state is the clock, the second look reads the states,
-// too, and then seq. Say that the channel was ready at a moment between the two looks, though both found it not
+// If the lock was held, or the channel is a timer's, whose state is also the clock, the second look reads the
+// states, too, and then seq. Say that the channel was ready at a moment between the two looks, though both found it not
 // ready. Then it turned ready after the first look's state and unready before the second's; the change that turned
 // it unready began, with a step of seq, after it was ready, so after the first look read seq, and before the second
 // did. So seq differs, and equal ones mean "not ready in between", for all channels at once.

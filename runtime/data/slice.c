@@ -18,7 +18,7 @@
 #include "debug/throw.h"
 #include "gc/barrier.h"
 #include "mem/malloc.h"
-#include "sched/tls.h"
+#include "sched/proc.h"
 
 #define GROW_THRESHOLD 256
 
@@ -67,6 +67,19 @@ rt_grown_cap(const gort_type *t, ptrdiff_t newlen, ptrdiff_t oldcap, size_t *byt
 	return (ptrdiff_t)(*bytes / t->size);
 }
 
+struct copy {
+	void *dst;
+	const void *src;
+	size_t n;
+};
+
+static void
+copy_away(void *arg)
+{
+	const struct copy *c = arg;
+	rt_copy_away(c->dst, c->src, c->n);
+}
+
 // A new array for newlen elements with s's in front. Elements from newlen on read as zero; those
 // between s.len and newlen are the caller's to write at once, before anything can park. Where no pointers
 // are, only what nobody writes is cleared: for most arrays a fifth.
@@ -80,8 +93,11 @@ growslice(const gort_type *t, gort_slice s, ptrdiff_t newlen)
 	if (rt_unlikely(cap < 0))
 		rt_panic("runtime error: growslice: len out of range");
 	void *p = isnoscan(t) ? rt_mallocgc_noscan_raw(bytes, (size_t)newlen * t->size) : rt_mallocgc(bytes, t);
-	if (s.len > 0)
-		rt_copy_away(p, s.array, (size_t)s.len * t->size);
+	struct copy c = {p, s.array, (size_t)s.len * t->size};
+	if (isnoscan(t) && c.n >= RT_COPY_AWAY)
+		rt_safely(copy_away, &c); // holds up no stop: no collector looks at what is copied
+	else if (c.n > 0)
+		memcpy(c.dst, c.src, c.n);
 	if (rt_barrier_on())
 		rt_shade(s.array); // the caller drops it: gort_store_slice_
 	return (gort_slice){p, newlen, cap};

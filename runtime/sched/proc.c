@@ -107,14 +107,14 @@ rt_pidleget_locked(void)
 	return pp;
 }
 
-// A P beyond gomaxprocs runs until its M retires it, which may need a push by sysmon.
+// A P beyond gomaxprocs counts until it is retired: its M may need a push by sysmon for that.
 bool
 rt_all_idle_locked(void)
 {
+	int32_t n = gomaxprocs;
 	for (int32_t i = gomaxprocs; i < nallp; i++)
-		if (rt_load(&allp[i]->status) != Pdead)
-			return false;
-	return rt_load(&sched.npidle) == gomaxprocs && !rt_load(&sched.gcwaiting);
+		n += rt_load(&allp[i]->status) != Pdead;
+	return rt_load(&sched.npidle) == n && !rt_load(&sched.gcwaiting);
 }
 
 static struct p *
@@ -129,7 +129,7 @@ newp(int32_t id)
 }
 
 // Makes n Ps take work. World stopped (or not started yet). A P beyond n that an M holds is retired by
-// that M at its next schedule(); an idle one at once.
+// that M at its next schedule(), or by whoever gets it from that M; an idle one when the world starts.
 void
 rt_procresize(int32_t n)
 {
@@ -140,19 +140,24 @@ rt_procresize(int32_t n)
 		if (rt_load(&allp[i]->status) == Pdead)
 			rt_store(&allp[i]->status, Pgcstop); // rt_start_world makes it idle
 	}
-	for (int32_t i = n; i < nallp; i++) {
-		struct p *pp = allp[i];
-		if (pp->m) {
-			atomic_fetch_or(&pp->slow, SLOW_RETIRE);
-		} else {
-			rt_lock(&sched.lock);
-			rt_runqdrain_locked(pp); // it may have been in a system call, with work waiting
-			rt_unlock(&sched.lock);
-			rt_timers_move(pp, allp[0]);
-			rt_store(&pp->status, Pdead);
-		}
-	}
+	for (int32_t i = n; i < nallp; i++)
+		atomic_fetch_or(&allp[i]->slow, SLOW_RETIRE);
 	rt_store_release(&gomaxprocs, n); // sysmon reads allp without a lock
+}
+
+void
+rt_retire_stopped(void)
+{
+	for (int32_t i = gomaxprocs; i < nallp; i++) {
+		struct p *pp = allp[i];
+		if (pp->m || rt_load(&pp->status) != Pgcstop)
+			continue;
+		rt_timers_move(pp, allp[0]); // before sched.lock, which comes after timerslock
+		rt_lock(&sched.lock);
+		rt_runqdrain_locked(pp); // it may have been in a system call, with work waiting
+		rt_store_release(&pp->status, Pdead); // pairs with only_p in gc/mark.c
+		rt_unlock(&sched.lock);
+	}
 }
 
 // ---- waking ----

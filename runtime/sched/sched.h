@@ -64,6 +64,8 @@ bool rt_gfree_age(uint32_t cycles);
 size_t rt_gfree_release(void);
 void rt_allgadd(struct g *gp);
 void rt_procresize(int32_t n);
+// Retires the Ps beyond gomaxprocs that the stop in force has and no M.
+void rt_retire_stopped(void);
 void rt_checkdead_locked(void);
 void rt_acquirep(struct m *mp, struct p *pp);
 struct p *rt_releasep(struct m *mp);

@@ -396,6 +396,7 @@ try_stop(struct m *mp, int64_t patience)
 static void
 release_world(void)
 {
+	rt_retire_stopped();
 	rt_lock(&sched.lock);
 	atomic_store(&sched.gcwaiting, 0);
 	for_each_p(clear_slow);
@@ -457,14 +458,18 @@ wait_for_cpus(const struct m *self)
 		return;
 	struct rt_note never = {0};
 	int64_t start = rt_nanotime(), patience = cpu_patience(start), waited = 0, costly = 0;
-	while (waited < CPU_PATIENCE_NS && costly < patience && !all_on_cpu(self)) {
+	while (waited < CPU_PATIENCE_NS && !all_on_cpu(self)) {
+		bool awaited = rt_load(&sched.stopawaited) > 0;
+		if (awaited && costly >= patience)
+			break;
 		rt_note_sleep_for(&never, CPU_RETRY_NS);
 		int64_t before = waited;
 		waited = rt_nanotime() - start;
-		if (rt_load(&sched.stopawaited) > 0)
+		if (awaited)
 			costly += waited - before;
 	}
-	cpu_credit -= costly;
+	// The sleep may have been longer than asked, by hours in a process that was stopped.
+	cpu_credit = rt_max(cpu_credit - costly, -(int64_t)CPU_PATIENCE_NS);
 }
 
 int64_t

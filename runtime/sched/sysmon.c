@@ -192,7 +192,7 @@ sysmon(void *arg)
 		if (rt_load(&sched.npidle) > 0) // a wakeup may be put off that turns out to be needed
 			sleep = rt_min(sleep, (int64_t)OFFER_NS);
 		rt_futex_wait(&never, 0, sleep);
-		if (rt_load(&sched.npidle) == gomaxprocs) {
+		if (rt_load(&sched.npidle) >= gomaxprocs) {
 			sleep_until_busy();
 			idle = 0;
 			sleep = MIN_SLEEP_NS;

@@ -220,7 +220,8 @@ rt_startm(struct p *pp, bool spinning)
 void
 rt_handoffp(struct p *pp)
 {
-	if (!rt_runqempty(pp) || rt_load(&sched.runqsize) > 0) {
+	bool retires = rt_load(&pp->slow) & SLOW_RETIRE; // by an M, and nobody else may wait for its timers
+	if (!rt_runqempty(pp) || rt_load(&sched.runqsize) > 0 || retires) {
 		rt_startm(pp, false);
 		return;
 	}

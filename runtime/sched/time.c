@@ -85,7 +85,7 @@ expire(struct chan_timer *ct, int64_t now)
 {
 	struct sudog *wake = NULL;
 	int64_t due = rt_load(&ct->next);
-	rt_store(&ct->next, ct->period > 0 ? due + ct->period * (1 + (now - due) / ct->period) : 0);
+	rt_store_release(&ct->next, ct->period > 0 ? due + ct->period * (1 + (now - due) / ct->period) : 0);
 	ct->due = due;
 	rt_chan_send_locked(&ct->c, &ct->due, &wake); // neither full nor closed is of interest here
 	return wake;
@@ -113,8 +113,8 @@ bool
 rt_timer_chan_ready(struct hchan *c)
 {
 	struct chan_timer *ct = chan_timer(c);
-	int64_t next = rt_load(&ct->next);
-	return next != 0 && rt_load(&ct->blocked) == 0 && next <= rt_nanotime();
+	int64_t next = rt_load_acquire(&ct->next); // as any peek: chan/chan.h
+	return next != 0 && rt_load_acquire(&ct->blocked) == 0 && next <= rt_nanotime();
 }
 
 bool
@@ -137,7 +137,7 @@ rt_timer_chan_block(struct hchan *c)
 	struct chan_timer *ct = chan_timer(c);
 	int32_t others = rt_load(&ct->blocked);
 	int64_t next = rt_load(&ct->next);
-	rt_store(&ct->blocked, others + 1);
+	rt_store_release(&ct->blocked, others + 1);
 	if (others == 0 && next != 0)
 		rt_timer_set(&ct->t.rt, next);
 }
@@ -149,7 +149,7 @@ rt_timer_chan_unblock(struct hchan *c)
 	struct chan_timer *ct = chan_timer(c);
 	rt_chan_lock(c);
 	int32_t others = rt_load(&ct->blocked) - 1;
-	rt_store(&ct->blocked, others);
+	rt_store_release(&ct->blocked, others);
 	if (others == 0)
 		rt_timer_set(&ct->t.rt, 0);
 	rt_chan_unlock(c);
@@ -161,7 +161,7 @@ set_chan_timer(struct chan_timer *ct, int64_t next)
 {
 	rt_chan_lock(&ct->c);
 	bool was = rt_load(&ct->next) != 0;
-	rt_store(&ct->next, next);
+	rt_store_release(&ct->next, next);
 	if (rt_load(&ct->c.qcount) > 0) {
 		rt_chan_buf_take(&ct->c, NULL);
 		was = true;
@@ -184,7 +184,7 @@ new_chan_timer(int64_t ns, int64_t period)
 	ct->t.rt.fn = chan_timer_fires;
 	ct->t.c = &ct->c;
 	ct->period = period;
-	rt_store(&ct->next, rt_when(ns));
+	rt_store_release(&ct->next, rt_when(ns));
 	return &ct->t;
 }
 

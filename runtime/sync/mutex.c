@@ -24,6 +24,7 @@
 // that have contended. Where there are no restartable sequences, watched and contended are never set.
 //
 // Go: internal/sync/mutex.go. The first three bits and the thresholds are Go's.
+#define GORT_UNLOCK_BY_CALL_ 1 // here is what is called
 #include <gort/sync.h>
 
 #include "debug/throw.h"

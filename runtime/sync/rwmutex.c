@@ -22,6 +22,7 @@
 // writer, and a writer begins by making it contended.
 //
 // Go: sync/rwmutex.go.
+#define GORT_UNLOCK_BY_CALL_ 1 // here is what is called
 #include <gort/sync.h>
 
 #include "debug/throw.h"

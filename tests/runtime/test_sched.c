@@ -730,6 +730,42 @@ Test(deadlock, a_p_that_is_being_retaken_is_none, .timeout = 30)
 	cr_assert(status == 0, "exit status %d, stderr: %s", status, out);
 }
 
+static _Atomic int retiring; // 1: G2 is on a P of its own, 2: that P is to go, 3: in its system call
+
+static void
+lose_a_p(void)
+{
+	atomic_store(&retiring, 1);
+	while (atomic_load(&retiring) == 1)
+		;
+	gort_entersyscall();
+	atomic_store(&retiring, 3);
+	usleep(100000);
+	gort_exitsyscall();
+}
+
+static void
+wait_for_nobody(void)
+{
+	gort_maxprocs(2);
+	gort_go(lose_a_p);
+	while (atomic_load(&retiring) == 0)
+		gort_gosched();
+	gort_maxprocs(1);
+	atomic_store(&retiring, 2);
+	for (int64_t end = gort_nanotime() + 50 * GORT_MILLISECOND; gort_nanotime() < end;)
+		; // sysmon takes the P from the system call
+	gort_chan_recv(gort_make_chan(int, 0), NULL);
+}
+
+// A P that is to go does so also where its M is in a system call: as an idle one it would never be looked at.
+Test(deadlock, is_found_after_a_p_was_retired, .timeout = 30)
+{
+	char out[8192];
+	int status = on_gort_exits(wait_for_nobody, out, sizeof out);
+	cr_assert(status == 2 && strstr(out, "all goroutines are asleep"), "exit status %d, stderr: %s", status, out);
+}
+
 TestSuite(stop, .timeout = 60);
 
 static _Atomic int safe_step; // 1: in fn, 2: fn may return, 3: back in the caller

@@ -6,12 +6,12 @@
 
 #include "arch/arch.h"
 
-enum { AWAY_LEAST = 512 << 10, LINE = 4 * sizeof(__m128i) };
+enum { LINE = 4 * sizeof(__m128i) };
 
 void
 rt_copy_away(void *dst, const void *src, size_t n)
 {
-	if (n < AWAY_LEAST) {
+	if (n < RT_COPY_AWAY) {
 		memcpy(dst, src, n);
 		return;
 	}
