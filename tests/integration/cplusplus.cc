@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A C++ program on gort: goroutines that throw and catch, also over a park; locks, a context, a select.
-#include <gort.h>
+#include "cplusplus.h"
 
 #include <cstdio>
 #include <map>
@@ -40,7 +40,11 @@ app(int, char **)
 	gort_context *ctx = gort_context_with_timeout(gort_context_background(), GORT_MILLISECOND);
 	gort_select_case cases[] = {GORT_RECV(nullptr, nullptr), GORT_RECV(gort_context_done(ctx), nullptr)};
 	int chosen = gort_select(cases, 2);
-	std::printf("%zu %d %s %d\n", done.size(), caught, done[2].c_str(), chosen);
+	counter mine, *other = new_counter();
+	mine.add();
+	int counted = mine.add() + other->add();
+	delete other;
+	std::printf("%zu %d %s %d %d\n", done.size(), caught, done[2].c_str(), chosen, counted);
 	return 0;
 }
 GORT_MAIN(app)

@@ -57,10 +57,12 @@ class Install(check.TestCase):
         if not compilers:
             self.skipTest('no C++ compiler')
         for compiler in compilers:
-            program = self.compile('cplusplus', self.flags('--cflags', '--libs'), 'tests/integration/cplusplus.cc',
+            other = os.path.join(self.source, 'tests/integration/cplusplus_other.cc')
+            program = self.compile('cplusplus', [other, *self.flags('--cflags', '--libs')],
+                                   'tests/integration/cplusplus.cc',
                                    (compiler, '-std=gnu++17', '-Wno-missing-field-initializers'))
             r = check.run(program, LD_LIBRARY_PATH=self.library_path())
-            self.assertEqual((r.status, r.out), (0, '5 5 x1.500000 1\n'), str(r))
+            self.assertEqual((r.status, r.out), (0, '5 5 x1.500000 1 4\n'), str(r))
 
     def test_static(self):
         libs = [f if f not in ('-lgort', '-lgort-profiler') else '-l:lib%s.a' % f[2:]

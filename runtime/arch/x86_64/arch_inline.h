@@ -93,7 +93,7 @@ rt_getsp(void)
 // The same, for a cell of the CPU's own: cells has one of 64 bytes for each of ncpu CPUs, {owner, n}. cpu_id
 // is read within the sequence: the thread has not left that CPU when it stores.
 #define RT_RSEQ_ADD_IF(off, p, mask, masked, cells, ncpu, least, delta, failed)                    \
-	__asm__ volatile goto(".pushsection __rseq_cs,\"aw\"\n\t"                                  \
+	__asm__ volatile goto(".pushsection __rseq_cs,\"aw?\"\n\t"                                  \
 			      ".balign 32\n"                                                       \
 			      "0:\t.long 0, 0\n\t"                                                \
 			      ".quad 1f, 2f - 1f, 4f\n\t"                                         \
@@ -131,7 +131,7 @@ rt_getsp(void)
 // The same, for a word of the current P's own: see arch.h. The P is found within the sequence, and depth 0,
 // where alone its holder changes by a signal.
 #define RT_RSEQ_ON_P_(failed, act)                                                                         \
-	".pushsection __rseq_cs,\"aw\"\n\t"                                                        \
+	".pushsection __rseq_cs,\"aw?\"\n\t"                                                        \
 	".balign 32\n"                                                                             \
 	"0:\t.long 0, 0\n\t"                                                                      \
 	".quad 1f, 2f - 1f, 4f\n\t"                                                               \

@@ -29,9 +29,11 @@ GORT_END_DECLS
 // asks for there. That is the operand of an instruction which also runs on the way in: so all of it is
 // straight code of one function, and a sequence that was failed (single-stepped in a debugger, say) is not
 // tried again: rax holds an address then. The kernel's area: 4 cpu_id, negative on a thread that is not
-// registered; 8 the sequence in force, a pointer that the kernel forgets when it finds the thread elsewhere.
+// registered; 8 the sequence in force, a pointer that the kernel forgets when it finds the thread elsewhere. It
+// is taken back at once, for it points into the caller's object, which may be unloaded. (The section's `?`: a
+// function that the linker drops takes its descriptor with it.)
 #define GORT_RSEQ_STORE_IF_(off, p, old, new_value, failed)                                        \
-	__asm__ volatile goto(".pushsection __rseq_cs,\"aw\"\n\t"                                  \
+	__asm__ volatile goto(".pushsection __rseq_cs,\"aw?\"\n\t"                                  \
 			      ".balign 32\n"                                                       \
 			      "0:\t.long 0, 0\n\t"                                                \
 			      ".quad 1f, 2f - 1f, 4f\n\t"                                         \
@@ -44,9 +46,11 @@ GORT_END_DECLS
 			      "leaq 0b(%%rip), %%rax\n\t"                                         \
 			      "movq %%rax, %%fs:8(%0)\n"                                           \
 			      "1:\tcmpl %2, (%1)\n\t"                                             \
-			      "jne %l[" #failed "]\n\t"                                           \
+			      "jne 3f\n\t"                                                       \
 			      "movl %3, (%1)\n"                                                   \
-			      "2:"                                                                 \
+			      "2:\n"                                                              \
+			      "3:\tmovq $0, %%fs:8(%0)\n\t" /* leaves the flags alone */          \
+			      "jne %l[" #failed "]"                                               \
 			      :                                                                    \
 			      : "r"((off)), "r"(p), "ri"((int32_t)(old)), "ri"((int32_t)(new_value)) \
 			      : "rax", "cc", "memory"                                              \
