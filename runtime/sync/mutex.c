@@ -189,3 +189,5 @@ atomically:
 	unlock_slow(m, state);
 	rt_leave();
 }
+
+void (*const gort_mutex_unlock_called_)(gort_mutex *m) = gort_mutex_unlock;

@@ -275,3 +275,5 @@ gort_rwmutex_unlock(gort_rwmutex *rw)
 		release_readers(rw, count & READERS);
 	gort_mutex_unlock(&rw->w); // other writers come after the readers that waited
 }
+
+void (*const gort_rwmutex_runlock_called_)(gort_rwmutex *rw) = gort_rwmutex_runlock;

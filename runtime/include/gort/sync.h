@@ -83,10 +83,11 @@ gort_mutex_try_lock(gort_mutex *m)
 // free: whoever locks it next may unlock it and free its memory. Go: (*Mutex).Unlock.
 GORT_API void gort_mutex_unlock(gort_mutex *m);
 
-#ifndef GORT_UNLOCK_BY_CALL_
-// The library's, for what the inline one leaves.
-GORT_API void gort_mutex_unlock_called_(gort_mutex *m) __asm__("gort_mutex_unlock");
+// The library's, for what the inline one leaves. A pointer, since no compiler knows what it points to: clang does
+// not inline a function that calls one of the same name.
+extern GORT_API void (*const gort_mutex_unlock_called_)(gort_mutex *m);
 
+#ifndef GORT_UNLOCK_BY_CALL_
 GORT_INLINE_TOO_ void
 gort_mutex_unlock(gort_mutex *m)
 {
@@ -194,9 +195,9 @@ gort_rwmutex_rlock(gort_rwmutex *rw)
 // Go: (*RWMutex).RUnlock.
 GORT_API void gort_rwmutex_runlock(gort_rwmutex *rw);
 
-#ifndef GORT_UNLOCK_BY_CALL_
-GORT_API void gort_rwmutex_runlock_called_(gort_rwmutex *rw) __asm__("gort_rwmutex_runlock");
+extern GORT_API void (*const gort_rwmutex_runlock_called_)(gort_rwmutex *rw);
 
+#ifndef GORT_UNLOCK_BY_CALL_
 GORT_INLINE_TOO_ void
 gort_rwmutex_runlock(gort_rwmutex *rw)
 {
