@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Operations that do not wait look at a channel without its lock. What they say must fit one order of all
 // operations: of two goroutines that each change a channel and then look at the other's, one at least
-// sees the other's change.
+// sees the other's change; and a select that finds no case ready says so of one moment.
 #include "stress.h"
 
 #include <stdatomic.h>
@@ -100,14 +100,68 @@ duel(int how)
 	gort_waitgroup_wait(&d.wg);
 }
 
+// A token is always in one of two channels at least: it is in the second before it leaves the first. So a select
+// of both with a default never takes that. Between the two cases are others, which make the look long.
+enum { IDLE = 30, CASES = IDLE + 3 };
+
+struct relay {
+	gort_chan *c[2], *idle;
+	bool over;
+	gort_waitgroup wg;
+};
+
+static void
+carry(struct relay *r)
+{
+	int v = 1;
+	for (int to = 1; !r->over; to = !to) {
+		gort_chan_send(r->c[to], &v);
+		gort_chan_recv(r->c[!to], &v);
+	}
+	gort_waitgroup_done(&r->wg);
+}
+
+static void
+watch(struct relay *r, int first)
+{
+	int v = 0;
+	gort_select_case cases[CASES];
+	for (int i = 0; i < CASES; i++)
+		cases[i] = (gort_select_case)GORT_RECV(r->idle, &v);
+	cases[0] = (gort_select_case)GORT_RECV(r->c[first], &v);
+	cases[CASES - 2] = (gort_select_case)GORT_RECV(r->c[!first], &v);
+	cases[CASES - 1] = (gort_select_case)GORT_DEFAULT;
+	int64_t end = gort_nanotime() + DUEL_MS * GORT_MILLISECOND;
+	for (long i = 0; gort_nanotime() < end; i++) {
+		int k = gort_select(cases, CASES);
+		STRESS_CHECK(k != CASES - 1, "look %ld, first %d", i, first);
+		gort_chan_send(cases[k].chan, &v);
+	}
+}
+
+static void
+relay(int first)
+{
+	struct relay r = {.c = {gort_make_chan(int, 2), gort_make_chan(int, 2)}, .idle = gort_make_chan(int, 0)};
+	int v = 1;
+	gort_chan_send(r.c[0], &v);
+	gort_waitgroup_add(&r.wg, 1);
+	gort_go(carry, &r);
+	watch(&r, first);
+	r.over = true;
+	gort_waitgroup_wait(&r.wg);
+}
+
 static int
 app(int argc, char **argv)
 {
 	stress_begin(argc, argv);
 	gort_maxprocs(2);
 	long rounds = 0;
-	for (; stress_time_left(); rounds++)
+	for (; stress_time_left(); rounds++) {
 		duel((int)(rounds % 3));
+		relay((int)(rounds % 2));
+	}
 	printf("%ld rounds\n", rounds);
 	return 0;
 }
