@@ -63,6 +63,10 @@ struct poolset {
 	_Atomic bool victims; // there may be something in them
 	struct poolset *next; // in use, or free
 };
+static_assert(offsetof(struct poolset, id) == 0 && offsetof(struct poolset, nlocal) == 8 &&
+		      offsetof(struct poolset, local) == 16 && sizeof(struct poolLocal) == 64 &&
+		      offsetof(struct poolLocal, private) == 0,
+	      "as RT_RSEQ_TAKE has it");
 
 // setlock guards the lists; with the world stopped nobody holds it.
 static struct rt_mutex setlock;

@@ -199,8 +199,8 @@ pool_round(struct rng *rng)
 }
 
 // Short lives of pools, one after the other in the same memory, each with one item, while the collector takes
-// their sets away, which others then get: no item may turn up in another's. (With the P and the set looked up
-// before the restartable sequence, and a pause after that, one run of six seconds in three fails.)
+// their sets away, which others then get: no item may turn up in another's. (Where the restartable sequence does
+// not look at the set's number, six runs of four seconds in six fail here.)
 static void
 live(gort_waitgroup *wg, int id, int n)
 {

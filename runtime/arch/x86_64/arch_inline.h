@@ -92,20 +92,9 @@ rt_getsp(void)
 
 // The same, for a cell of the CPU's own: cells has one of 64 bytes for each of ncpu CPUs, {owner, n}. cpu_id
 // is read within the sequence: the thread has not left that CPU when it stores.
-#define RT_RSEQ_ADD_IF(off, p, mask, masked, cells, ncpu, least, delta, failed)                    \
-	__asm__ volatile goto(".pushsection __rseq_cs,\"aw?\"\n\t"                                  \
-			      ".balign 32\n"                                                       \
-			      "0:\t.long 0, 0\n\t"                                                \
-			      ".quad 1f, 2f - 1f, 4f\n\t"                                         \
-			      ".popsection\n\t"                                                   \
-			      "xorl %%eax, %%eax\n\t"                                             \
-			      ".byte 0x0f, 0x1f, 0x80\n\t" /* nopl 0x53053053(%rax) */            \
-			      ".long 0x53053053\n"                                                \
-			      "4:\ttestq %%rax, %%rax\n\t"                                        \
-			      "jnz %l[" #failed "]\n\t"                                           \
-			      "leaq 0b(%%rip), %%rax\n\t"                                         \
-			      "movq %%rax, %%fs:8(%0)\n"                                           \
-			      "1:\tmovl %%fs:4(%0), %%ecx\n\t"                                    \
+#define RT_RSEQ_ADD_IF(area, p, mask, masked, cells, ncpu, least, delta, failed)                   \
+	__asm__ volatile goto(GORT_RSEQ_BEGIN_(failed) GORT_RSEQ_ARM_                              \
+			      "movl %%fs:4(%[off]), %%ecx\n\t"                                    \
 			      "cmpl %3, %%ecx\n\t" /* unsigned: nor a thread without a number */   \
 			      "jae %l[" #failed "]\n\t"                                           \
 			      "movl (%1), %%edx\n\t"                                              \
@@ -122,7 +111,7 @@ rt_getsp(void)
 			      "movq %%rdx, 8(%2, %%rcx)\n"                                         \
 			      "2:"                                                                 \
 			      :                                                                    \
-			      : "r"((off)), "r"(p), "r"(cells), "r"((uint32_t)(ncpu)),             \
+			      : [off] "r"((area)), "r"(p), "r"(cells), "r"((uint32_t)(ncpu)),      \
 				"i"((int32_t)(mask)), "i"((int32_t)(masked)), "i"((int32_t)(least)), \
 				"i"((int32_t)(delta))                                              \
 			      : "rax", "rcx", "rdx", "cc", "memory"                                \
@@ -130,33 +119,22 @@ rt_getsp(void)
 
 // The same, for a word of the current P's own: see arch.h. The P is found within the sequence, and depth 0,
 // where alone its holder changes by a signal.
-#define RT_RSEQ_ON_P_(failed, act)                                                                         \
-	".pushsection __rseq_cs,\"aw?\"\n\t"                                                        \
-	".balign 32\n"                                                                             \
-	"0:\t.long 0, 0\n\t"                                                                      \
-	".quad 1f, 2f - 1f, 4f\n\t"                                                               \
-	".popsection\n\t"                                                                         \
-	"movl $0x53053053, %%eax\n"                                                               \
-	"4:\tcmpl $0x53053053, %%eax\n\t"                                                         \
-	"jne %l[" #failed "]\n\t"                                                                      \
-	"cmpl $0, %%fs:4(%[off])\n\t"                                                             \
-	"js %l[" #failed "]\n\t"                                                                       \
-	"leaq 0b(%%rip), %%rax\n\t"                                                               \
-	"movq %%rax, %%fs:8(%[off])\n"                                                            \
-	"1:\tmovq rt_tls@gottpoff(%%rip), %%rcx\n\t"                                              \
-	"cmpl $0, %%fs:%c[depth](%%rcx)\n\t"                                                      \
-	"jne %l[" #failed "]\n\t"                                                                      \
-	"movq %%fs:%c[m](%%rcx), %%rcx\n\t"                                                       \
-	"movq %c[p](%%rcx), %%rcx\n\t"                                                            \
-	"testq %%rcx, %%rcx\n\t" /* in a system call */                                           \
-	"jz %l[" #failed "]\n\t"                                                                       \
-	"movl %c[pid](%%rcx), %%ecx\n\t"                                                          \
-	"cmpl 8(%[set]), %%ecx\n\t"                                                               \
-	"jae %l[" #failed "]\n\t"                                                                      \
-	"cmpq %[id], (%[set])\n\t"                                                                \
-	"jne %l[" #failed "]\n\t"                                                                      \
-	"shlq $6, %%rcx\n\t"                                                                      \
-	"addq 16(%[set]), %%rcx\n\t" act                                                          \
+#define RT_RSEQ_ON_P_(failed, act)                                                                 \
+	GORT_RSEQ_BEGIN_(failed) GORT_RSEQ_REGISTERED_(failed) GORT_RSEQ_ARM_                      \
+	"movq rt_tls@gottpoff(%%rip), %%rcx\n\t"                                                  \
+	"cmpl $0, %%fs:%c[depth](%%rcx)\n\t"                                              \
+	"jne %l[" #failed "]\n\t"                                                         \
+	"movq %%fs:%c[m](%%rcx), %%rcx\n\t"                                               \
+	"movq %c[p](%%rcx), %%rcx\n\t"                                                    \
+	"testq %%rcx, %%rcx\n\t" /* in a system call */                                   \
+	"jz %l[" #failed "]\n\t"                                                          \
+	"movl %c[pid](%%rcx), %%ecx\n\t"                                                  \
+	"cmpl 8(%[set]), %%ecx\n\t"                                                       \
+	"jae %l[" #failed "]\n\t"                                                         \
+	"cmpq %[id], (%[set])\n\t"                                                        \
+	"jne %l[" #failed "]\n\t"                                                         \
+	"shlq $6, %%rcx\n\t"                                                              \
+	"addq 16(%[set]), %%rcx\n\t" act                                                  \
 	"2:"
 #define RT_RSEQ_ON_P_IN_(off_, set_, id_)                                                          \
 	[off] "r"(off_), [set] "r"(set_), [id] "r"(id_), [depth] "i"(offsetof(struct rt_tls, depth)),      \
