@@ -2,7 +2,8 @@
 // Stopping the world.
 //
 // The stopper first lets the kernel run everybody: an M that waits for a CPU cannot stop either, and as
-// long as it waits nobody else need; unless somebody waits for the stop, at the collector's hard limit. Then it sets gcwaiting and each P's slow word, claims idle Ps and
+// long as it waits nobody else need (but where somebody waits for the stop, at the collector's hard limit,
+// this has bounds: cpu_patience). Then it sets gcwaiting and each P's slow word, claims idle Ps and
 // those in system calls, and waits for the rest. An M that runs meets the stop at its next scheduling
 // point or, hinted at by its depth word, on its next way out of the runtime, and waits in place
 // (rt_stop_here); one that does not within POLL_NS is sent SIGURG. At depth 0 the handler waits in
