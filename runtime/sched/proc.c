@@ -761,13 +761,7 @@ rt_ready(struct g *gp)
 void
 rt_ready_list(struct g *head)
 {
-	struct g *tail = head;
-	int32_t n = 0;
-	for (struct g *gp = head; gp; gp = gp->schedlink, n++) {
-		rt_casgstatus(gp, Gwaiting, Grunnable);
-		tail = gp;
-	}
-	rt_runqput_list(rt_getp(), head, tail, n);
+	rt_runqput_list(rt_getp(), head);
 	rt_wakep_after_put(true);
 }
 
@@ -914,6 +908,7 @@ void
 rt_schedinit(void)
 {
 	gort_num_cpu(); // fixed from here on
+	rt_fixalloc_init(&sched.runq.blocks, sizeof(struct g_block), &rt_sys_stats.other);
 	sched.start_ns = rt_nanotime();
 	sched.start_ticks = rt_cputicks();
 	allp = rt_persistent_alloc(RT_MAX_PROCS * sizeof *allp, RT_CACHE_LINE, NULL);

@@ -31,6 +31,7 @@
 #include "base/base.h"
 #include "base/lock.h"
 #include "base/rand.h"
+#include "mem/fixalloc.h"
 #include "sched/sudog.h"
 #include "sched/timer.h"
 #include "sched/tls.h"
@@ -230,8 +231,16 @@ struct rt_pause {
 	_Atomic uint64_t length;
 };
 
+// A queue of goroutines that looks at none of them: where thousands wait each look would be a cache miss.
+#define G_BLOCK 127u
+struct g_block {
+	struct g_block *next;
+	struct g *g[G_BLOCK];
+};
 struct g_queue {
-	struct g *head, *tail;
+	struct g_block *head, *tail; // NULL before the first use
+	uint32_t first, end; // its first in head; behind its last in tail
+	struct fixalloc blocks;
 };
 
 extern struct schedt {

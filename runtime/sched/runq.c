@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Run queues. Local: a ring of RUNQ_LEN that its owner fills at the tail; owner and thieves empty it
 // at the head by CAS. runnext is a slot in front of it: the goroutine that was readied last, which
-// inherits the time slice of the one that readied it. Global: a list under sched.lock.
+// inherits the time slice of the one that readied it. Global: blocks of them under sched.lock.
 //
 // Memory order: a slot is published by the release store of runqtail and read after its acquire load;
 // a slot is given back by the release CAS of runqhead and reused after its acquire load.
@@ -11,30 +11,57 @@
 #include "sched/sched.h"
 
 static void
-globrunqput_batch_locked(struct g *head, struct g *tail, int32_t n)
+add_block(struct g_queue *q)
 {
-	tail->schedlink = NULL;
-	if (sched.runq.tail)
-		sched.runq.tail->schedlink = head;
+	struct g_block *b = rt_fixalloc_alloc(&q->blocks);
+	if (q->tail)
+		q->tail->next = b;
 	else
-		sched.runq.head = head;
-	sched.runq.tail = tail;
+		q->head = b;
+	q->tail = b;
+	q->end = 0;
+}
+
+// All of q's head is taken; the last block stays for the next ones.
+static void
+drop_block(struct g_queue *q)
+{
+	struct g_block *b = q->head;
+	q->first = 0;
+	if (b == q->tail) {
+		q->end = 0;
+	} else {
+		q->head = b->next;
+		rt_fixalloc_free(&q->blocks, b);
+	}
+}
+
+static void
+globrunqput_batch_locked(struct g *const *batch, int32_t n)
+{
+	struct g_queue *q = &sched.runq;
+	for (int32_t i = 0; i < n; i++) {
+		if (!q->tail || q->end == G_BLOCK)
+			add_block(q);
+		q->tail->g[q->end++] = batch[i];
+	}
 	rt_store(&sched.runqsize, rt_load(&sched.runqsize) + n);
 }
 
 void
 rt_globrunqput_locked(struct g *gp)
 {
-	globrunqput_batch_locked(gp, gp, 1);
+	globrunqput_batch_locked(&gp, 1);
 }
 
+// Not from an empty one.
 static struct g *
 globrunqpop_locked(void)
 {
-	struct g *gp = sched.runq.head;
-	sched.runq.head = gp->schedlink;
-	if (!sched.runq.head)
-		sched.runq.tail = NULL;
+	struct g_queue *q = &sched.runq;
+	struct g *gp = q->head->g[q->first++];
+	if (q->first == (q->head == q->tail ? q->end : G_BLOCK))
+		drop_block(q);
 	return gp;
 }
 
@@ -67,10 +94,8 @@ runqputslow(struct p *pp, struct g *gp, uint32_t h, uint32_t t)
 						     memory_order_relaxed))
 		return false;
 	batch[n] = gp;
-	for (uint32_t i = 0; i < n; i++)
-		batch[i]->schedlink = batch[i + 1];
 	rt_lock(&sched.lock);
-	globrunqput_batch_locked(batch[0], batch[n], (int32_t)n + 1);
+	globrunqput_batch_locked(batch, (int32_t)n + 1);
 	rt_unlock(&sched.lock);
 	return true;
 }
@@ -111,19 +136,29 @@ rt_runqput(struct p *pp, struct g *gp, bool next)
 	return true;
 }
 
-void
-rt_runqput_list(struct p *pp, struct g *head, struct g *tail, int32_t n)
+static struct g *
+pop_ready(struct g **list)
 {
-	if (n > (int32_t)RUNQ_LEN / 2) {
+	struct g *gp = *list;
+	*list = gp->schedlink; // before it can run
+	rt_casgstatus(gp, Gwaiting, Grunnable);
+	return gp;
+}
+
+void
+rt_runqput_list(struct p *pp, struct g *head)
+{
+	enum { HALF = RUNQ_LEN / 2 };
+	for (int n = 0; head && n < HALF; n++)
+		runqput_tail(pp, pop_ready(&head));
+	while (head) {
+		struct g *batch[HALF];
+		int32_t n = 0;
+		while (head && n < HALF)
+			batch[n++] = pop_ready(&head);
 		rt_lock(&sched.lock);
-		globrunqput_batch_locked(head, tail, n);
+		globrunqput_batch_locked(batch, n);
 		rt_unlock(&sched.lock);
-		return;
-	}
-	while (n-- > 0) {
-		struct g *gp = head;
-		head = gp->schedlink; // before it can run
-		runqput_tail(pp, gp);
 	}
 }
 

@@ -14,8 +14,8 @@ void rt_walk_note_run(struct g *gp);
 // next: gp takes the runnext slot and the former one moves to the tail of the queue. Reports whether
 // something went into the ring.
 bool rt_runqput(struct p *pp, struct g *gp, bool next);
-// n goroutines linked by schedlink: into the ring, or to the global queue if they are too many.
-void rt_runqput_list(struct p *pp, struct g *head, struct g *tail, int32_t n);
+// Readies those that are linked by schedlink: half a ring of them goes into the ring, more to the global queue.
+void rt_runqput_list(struct p *pp, struct g *head);
 struct g *rt_runqget(struct p *pp, bool *inherit);
 bool rt_runqempty(struct p *pp);
 // pp is ours. Not after somebody else's steal that is not seen yet.
