@@ -908,7 +908,7 @@ void
 rt_schedinit(void)
 {
 	gort_num_cpu(); // fixed from here on
-	rt_fixalloc_init(&sched.runq.blocks, sizeof(struct g_block), &rt_sys_stats.other);
+	rt_runqinit();
 	sched.start_ns = rt_nanotime();
 	sched.start_ticks = rt_cputicks();
 	allp = rt_persistent_alloc(RT_MAX_PROCS * sizeof *allp, RT_CACHE_LINE, NULL);

@@ -92,7 +92,7 @@ struct on_exit {
 struct g {
 	struct gobuf sched;  // where it continues; valid while it does not run
 	_Atomic(struct m *) m; // the M that runs it; NULL otherwise
-	struct g *schedlink; // in a run queue, free list or list of woken goroutines
+	struct g *schedlink; // in a list of woken goroutines
 	_Atomic uint32_t status;
 	uint8_t waitreason;  // enum wait_reason, meaningful while Gwaiting (kept afterwards)
 	uint8_t nrunnable;   // times it became runnable, modulo 256

@@ -7,8 +7,15 @@
 // a slot is given back by the release CAS of runqhead and reused after its acquire load.
 //
 // Go: runqput, runqget, runqgrab in runtime/proc.go.
+#include "mem/mheap.h"
 #include "os/os.h"
 #include "sched/sched.h"
+
+void
+rt_runqinit(void)
+{
+	rt_fixalloc_init(&sched.runq.blocks, sizeof(struct g_block), &rt_sys_stats.other);
+}
 
 static void
 add_block(struct g_queue *q)

@@ -11,6 +11,7 @@ enum { SLOW_STOP = 1, SLOW_PREEMPT = 2, SLOW_RETIRE = 4, SLOW_TRACE = 8, SLOW_FO
 void rt_walk_note_run(struct g *gp);
 
 // ---- runq.c ----
+void rt_runqinit(void);
 // next: gp takes the runnext slot and the former one moves to the tail of the queue. Reports whether
 // something went into the ring.
 bool rt_runqput(struct p *pp, struct g *gp, bool next);

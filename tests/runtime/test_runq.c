@@ -24,6 +24,7 @@ setup(void)
 {
 	gs = calloc(2048, sizeof *gs);
 	gomaxprocs = 2;
+	rt_runqinit();
 }
 
 TestSuite(runq, .init = setup, .timeout = 20);
@@ -82,6 +83,42 @@ Test(runq, a_share_of_the_global_queue_is_taken_at_once)
 	cr_assert_eq(rt_globrunqget_locked(pp, 0), &gs[0]);
 	cr_assert_eq(rt_runqsize(pp), 100 / gomaxprocs); // size/gomaxprocs + 1, one of them returned
 	cr_assert_eq(rt_load(&sched.runqsize), 100 - 100 / gomaxprocs - 1);
+}
+
+Test(runq, the_global_queue_keeps_its_order_over_all_lengths)
+{
+	struct p *pp = new_p();
+	int in = 0, out = 0;
+	for (int most = 1; most <= 1000; most = most * 3 / 2 + 1) {
+		while (in - out < most)
+			rt_globrunqput_locked(&gs[in++ % 2048]);
+		for (int least = most / 3; in - out > least; out++)
+			cr_assert_eq(rt_globrunqget_locked(pp, 1), &gs[out % 2048], "number %d", out);
+		cr_assert_eq(rt_load(&sched.runqsize), in - out);
+	}
+	while (out < in)
+		cr_assert_eq(rt_globrunqget_locked(pp, 1), &gs[out++ % 2048]);
+	cr_assert_null(rt_globrunqget_locked(pp, 1));
+	cr_assert(rt_runqempty(pp));
+}
+
+Test(runq, half_a_ring_of_a_list_stays_and_all_keep_their_order)
+{
+	enum { N = 1000 };
+	struct p *pp = new_p();
+	for (int i = 0; i < N; i++) {
+		rt_store(&gs[i].status, Gwaiting);
+		gs[i].schedlink = i + 1 < N ? &gs[i + 1] : NULL;
+	}
+	rt_runqput_list(pp, gs);
+	cr_assert_eq(rt_runqsize(pp), RUNQ_LEN / 2);
+	cr_assert_eq(rt_load(&sched.runqsize), N - (int)RUNQ_LEN / 2);
+	bool inherit;
+	for (int i = 0; i < N; i++) {
+		struct g *gp = rt_runqget(pp, &inherit);
+		cr_assert_eq(gp ? gp : rt_globrunqget_locked(pp, 1), &gs[i]);
+		cr_assert_eq(rt_gstatus(&gs[i]), Grunnable);
+	}
 }
 
 Test(runq, a_thief_takes_half_rounded_up)
