@@ -444,6 +444,15 @@ select_many(struct selection *s)
 	return i;
 }
 
+// One case and a default, which is taken at the first look (step 2): what most selects with a default come to.
+RT_INLINE bool
+default_at_once(const gort_select_case *k)
+{
+	struct hchan *c = k[0].chan;
+	return k[1].kind == GORT_SELECT_DEFAULT && k[0].kind - 1u <= GORT_SELECT_RECV - 1u && c &&
+	       (k[0].elemsize == c->elemsize || !k[0].elem) && !case_ready(&k[0]) && !rt_chan_unseen();
+}
+
 int
 gort_select(gort_select_case *cases, int n)
 {
@@ -451,7 +460,9 @@ gort_select(gort_select_case *cases, int n)
 	int i;
 
 	rt_enter();
-	if (rt_likely(n >= 0 && n <= PEEK_CASES)) {
+	if (n == 2 && default_at_once(cases)) {
+		i = 1;
+	} else if (rt_likely(n >= 0 && n <= PEEK_CASES)) {
 		i = select_peeking(&s);
 		if (rt_unlikely(i < 0)) {
 			if (s.nchans == 0)

@@ -109,7 +109,7 @@ typedef struct gort_select_case {
 	void *elem;        // send: the element, not changed; recv: where it goes, NULL drops it
 	bool *ok;          // recv: gets whether it was a sent value; may be NULL
 	uint32_t elemsize; // bytes behind elem if its type tells, else 0
-	uint8_t kind;      // enum gort_select_kind
+	uint32_t kind;     // enum gort_select_kind
 } gort_select_case;
 
 // The size of what p points to; 0 (not checked) for untyped and character pointers.
@@ -131,23 +131,13 @@ typedef struct gort_select_case {
 //
 // The variable behind &v must have the element's size, or gort_select panics (pointers to char or void
 // are taken as they are).
-#define GORT_SEND(c, p)                                                                            \
-	((gort_select_case){.chan = (c),                                                           \
-			    .elem = (void *)(p),                                                   \
-			    .elemsize = gort_elem_size_(p),                                        \
-			    .kind = GORT_SELECT_SEND})
-#define GORT_RECV(c, p)                                                                            \
-	((gort_select_case){.chan = (c),                                                           \
-			    .elem = (p),                                                           \
-			    .elemsize = gort_elem_size_(p),                                        \
-			    .kind = GORT_SELECT_RECV})
-#define GORT_RECV_OK(c, p, okp)                                                                    \
-	((gort_select_case){.chan = (c),                                                           \
-			    .elem = (p),                                                           \
-			    .ok = (okp),                                                           \
-			    .elemsize = gort_elem_size_(p),                                        \
-			    .kind = GORT_SELECT_RECV})
-#define GORT_DEFAULT ((gort_select_case){.kind = GORT_SELECT_DEFAULT})
+#define GORT_SEND(c, p) gort_case_(c, (void *)(p), NULL, gort_elem_size_(p), GORT_SELECT_SEND)
+#define GORT_RECV(c, p) gort_case_(c, p, NULL, gort_elem_size_(p), GORT_SELECT_RECV)
+#define GORT_RECV_OK(c, p, okp) gort_case_(c, p, okp, gort_elem_size_(p), GORT_SELECT_RECV)
+#define GORT_DEFAULT gort_case_(NULL, NULL, NULL, 0, GORT_SELECT_DEFAULT)
+// All members, and no padding between them: compilers would clear the whole array first.
+#define gort_case_(c, p, okp, size, op)                                                            \
+	((gort_select_case){.chan = (c), .elem = (p), .ok = (okp), .elemsize = (size), .kind = (op)})
 
 // gort_select waits until one of the n cases can go ahead, performs it and returns its index. When
 // several can, each is equally likely. With a GORT_DEFAULT among them it does not wait: it returns the
