@@ -36,11 +36,14 @@ look(struct duel *d, int me)
 {
 	gort_chan *theirs = d->c[!me];
 	int v = 0;
+	gort_select_case one[] = {GORT_RECV(theirs, &v), GORT_DEFAULT};
 	gort_select_case two[] = {GORT_RECV(theirs, &v), GORT_RECV(NULL, &v), GORT_DEFAULT};
 	switch (d->how) {
 	case 0: // both sent
 		return gort_chan_try_recv(theirs, &v) == 1;
 	case 1:
+		return gort_select(one, 2) == 0;
+	case 2:
 		return gort_select(two, 3) == 0;
 	default: // both received: is there room?
 		return gort_chan_try_send(theirs, &v);
@@ -51,19 +54,19 @@ static void
 change(struct duel *d, int me)
 {
 	int v = 1;
-	if (d->how < 2)
+	if (d->how < 3)
 		gort_chan_send(d->c[me], &v);
 	else
 		gort_chan_recv(d->c[me], &v);
 }
 
-// Empty for how < 2, else full.
+// Empty for how < 3, else full.
 static void
 restore(struct duel *d)
 {
 	int v = 1;
 	for (int i = 0; i < 2; i++)
-		if (d->how < 2)
+		if (d->how < 3)
 			gort_chan_try_recv(d->c[i], &v);
 		else
 			gort_chan_try_send(d->c[i], &v);
@@ -159,7 +162,7 @@ app(int argc, char **argv)
 	gort_maxprocs(2);
 	long rounds = 0;
 	for (; stress_time_left(); rounds++) {
-		duel((int)(rounds % 3));
+		duel((int)(rounds % 4));
 		relay((int)(rounds % 2));
 	}
 	printf("%ld rounds\n", rounds);
