@@ -109,8 +109,8 @@ rt_chan_unlock(struct hchan *c)
 RT_INLINE bool
 rt_chan_recv_ready(struct hchan *c)
 {
-	return rt_load_acquire(&c->qcount) != 0 || rt_load_acquire(&c->sendq.first) != NULL ||
-	       rt_load_acquire(&c->closed) != 0 ||
+	return rt_load_acquire(&c->qcount) != 0 ||
+	       ((uintptr_t)rt_load_acquire(&c->sendq.first) | rt_load_acquire(&c->closed)) != 0 ||
 	       (rt_unlikely(c->timer) && rt_timer_chan_ready(c));
 }
 
@@ -118,7 +118,7 @@ RT_INLINE bool
 rt_chan_send_ready(struct hchan *c)
 {
 	return rt_load_acquire(&c->qcount) < c->dataqsiz ||
-	       rt_load_acquire(&c->recvq.first) != NULL || rt_load_acquire(&c->closed) != 0;
+	       ((uintptr_t)rt_load_acquire(&c->recvq.first) | rt_load_acquire(&c->closed)) != 0;
 }
 
 // After a look that found a channel not ready: whether this thread may have changed one that others do not see

@@ -46,10 +46,15 @@ struct selection {
 };
 
 RT_INLINE bool
+kind_ready(uint32_t kind, struct hchan *c)
+{
+	return kind == GORT_SELECT_RECV ? rt_chan_recv_ready(c) : rt_chan_send_ready(c);
+}
+
+RT_INLINE bool
 case_ready(const struct gort_select_case *k)
 {
-	return k->kind == GORT_SELECT_RECV ? rt_chan_recv_ready(k->chan)
-					   : rt_chan_send_ready(k->chan);
+	return kind_ready(k->kind, k->chan);
 }
 
 static _Noreturn RT_COLD void
@@ -93,8 +98,8 @@ struct view {
 	struct seen seen[PEEK_CASES];
 };
 
-// The first look. What it counts stays in registers: s and v are known to others, so their fields would be
-// written before each load of a channel's.
+// The first look. What it counts and reads of a case stays in registers: v is known to others, so what is stored
+// there might be the next thing to be read.
 RT_INLINE void
 look(struct selection *s, struct view *v)
 {
@@ -106,9 +111,10 @@ look(struct selection *s, struct view *v)
 		if (!note_case(&cases[i], i, &dflt))
 			continue;
 		struct hchan *c = cases[i].chan;
+		uint32_t kind = cases[i].kind;
 		v->seen[nchans++] = (struct seen){c, rt_load_acquire(&c->seq)};
 		again |= rt_load_acquire(&c->lock.key) | c->timer;
-		ready |= (uint64_t)case_ready(&cases[i]) << i;
+		ready |= (uint64_t)kind_ready(kind, c) << i;
 	}
 	s->dflt = dflt;
 	s->nchans = nchans;
