@@ -451,6 +451,7 @@ select_many(struct selection *s)
 }
 
 // One case and a default, which is taken at the first look (step 2): what most selects with a default come to.
+// Where a change of this thread's own may be unseen it is not: the long way looks again, after the fence.
 RT_INLINE bool
 default_at_once(const gort_select_case *k)
 {
